@@ -1,0 +1,50 @@
+"""Where the elements of a tile lie: in the global tensor and in the local buffer.
+
+A launch walks rows of globally contiguous elements (``tritoninit/region.py``).  A program
+takes one tile: ``4 * BLOCK`` elements of one row, beginning at a block boundary of the stream
+and, where the buffer allows it, at a multiple of 16 bytes.
+"""
+
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def split_row(row, size, stride, local):
+    """One axis of a row number: (the rest, global elements, local elements)."""
+    index = row % size
+    return row // size, index * stride, index * local
+
+
+@triton.jit
+def span_position(element, size1, size2, size3, l0, l1, l2, l3):
+    """The local offset of a position within a row, decoded along four axes."""
+    i3 = element % size3
+    rest = element // size3
+    i2 = rest % size2
+    rest = rest // size2
+    i1 = rest % size1
+    i0 = rest // size1
+    return i0 * l0 + i1 * l1 + i2 * l2 + i3 * l3
+
+
+@triton.jit
+def coordinates(start, lanes, period, channels, rows, WIDE: tl.constexpr):
+    """The coordinates (o % rows, i, k) of elements start + lanes of a [o, i, k] tensor.
+
+    ``period`` and ``channels`` are the sizes of k and i.  The tile's start is decomposed in
+    64 bits once; within the tile 32 bits do, unless WIDE says that a size is near 2**31.
+    """
+    first = start // period
+    if WIDE:
+        k = start % period + lanes
+        i = first % channels + k // period
+        o = (first // channels) % rows + i // channels
+    else:
+        period = period.to(tl.uint32)
+        channels = channels.to(tl.uint32)
+        k = (start % period).to(tl.uint32) + lanes.to(tl.uint32)
+        i = (first % channels).to(tl.uint32) + k // period
+        o = ((first // channels) % rows).to(tl.uint32) + i // channels
+        rows = rows.to(tl.uint32)
+    return o % rows, i % channels, k % period

@@ -1,0 +1,7 @@
+"""Initial weights that are the same bits on CPU, on any GPU and under any sharding."""
+
+from tritoninit import init
+from tritoninit.stream import STREAM_VERSION, Key
+
+__version__ = "0.1.0"
+__all__ = ["STREAM_VERSION", "Key", "init"]

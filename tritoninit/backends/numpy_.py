@@ -1,0 +1,101 @@
+"""The reference path: numpy alone, exact, always there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tritoninit import sampling, sampling64
+from tritoninit.arith import U64
+from tritoninit.philox import philox4x32
+from tritoninit.sampler import DType, Sampler
+from tritoninit.stream import Key
+
+Buffer = npt.NDArray[Any]
+BLOCKS = 1 << 13  # a chunk: 32,768 elements, and some 3 MiB of intermediate arrays
+
+FOUR = {
+    "uniform": sampling.uniform4,
+    "normal": sampling.normal4,
+    "clamped_normal": sampling.clamped_normal4,
+    "rational": sampling.rational4,
+    "log": sampling.log4,
+    "tail": sampling.tail4,
+    "tails": sampling.tails4,
+}
+TWO = {
+    "uniform": sampling64.uniform2,
+    "normal": sampling64.normal2,
+    "clamped_normal": sampling64.clamped_normal2,
+    "tail": sampling64.tail2,
+    "tails": sampling64.tails2,
+}
+
+
+def to_storage(values: Buffer, dtype: DType) -> Buffer:
+    """float32 (or float64) samples as the bits that are stored: rounded once, to even."""
+    if dtype in (DType.FLOAT32, DType.FLOAT64):
+        return values
+    if dtype is DType.FLOAT16:
+        with np.errstate(over="ignore"):
+            return values.astype(np.float16).view(np.uint16)
+    bits = values.view(np.uint32)
+    upper = (bits + np.uint32(0x7FFF) + (bits >> np.uint32(16) & np.uint32(1))) >> np.uint32(16)
+    return upper.astype(np.uint16)
+
+
+def block_words(key: Key, first_block: int, blocks: int) -> tuple[U64, U64, U64, U64]:
+    """The words of consecutive blocks of a key."""
+    start = np.uint64((key.offset + first_block) & 0xFFFFFFFFFFFFFFFF)
+    counter = np.arange(blocks, dtype=np.uint64)
+    counter += start  # wraps modulo 2**64, as the stream does
+    return philox4x32(counter, np.uint64(key.seed))
+
+
+def _fill_run(out: Buffer, first: int, key: Key, sampler: Sampler, dtype: DType) -> None:
+    lanes = 2 if dtype.is_double else 4
+    scalar = np.float64 if dtype.is_double else np.float32
+    params = tuple(scalar(value) for value in sampler.params)
+    sample: Any = (TWO if dtype.is_double else FOUR)[sampler.kind]
+    done = 0
+    while done < out.size:
+        block, skip = divmod(first + done, lanes)
+        count = min(out.size - done, BLOCKS * lanes - skip)
+        needed = -(-(skip + count) // lanes)
+        values = np.stack(sample(*block_words(key, block, needed), params), axis=-1).reshape(-1)
+        out[done : done + count] = to_storage(values[skip : skip + count], dtype)
+        done += count
+
+
+class NumpyBackend:
+    """Fills contiguous rows of host memory with numpy."""
+
+    name = "numpy"
+
+    def fill_rows(
+        self,
+        out: Buffer,
+        rows: int,
+        row_local: int,
+        length: int,
+        first: int,
+        row_global: int,
+        key: Key,
+        sampler: Sampler,
+        dtype: DType,
+    ) -> None:
+        """Fill ``rows`` runs of ``length`` elements; see ``host.HostBackend``."""
+        for row in range(rows):
+            at = row * row_local
+            _fill_run(out[at : at + length], first + row * row_global, key, sampler, dtype)
+
+    def words(
+        self, key: Key, first: int, count: int, rows: int, stride: int
+    ) -> npt.NDArray[np.uint32]:
+        """[rows, count] 32-bit words; see ``host.HostBackend``."""
+        start = first + np.arange(rows, dtype=np.int64)[:, None] * stride
+        element = start + np.arange(count, dtype=np.int64)
+        counter = (element >> 2).view(np.uint64) + np.uint64(key.offset)
+        return np.choose(element & 3, philox4x32(counter, np.uint64(key.seed))).astype(np.uint32)

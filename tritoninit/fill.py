@@ -1,0 +1,143 @@
+"""One fill: a recipe and a key written into a tensor, on the backend of its device."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tritoninit.backends import host_backend
+from tritoninit.backends.host import fill as host_fill
+from tritoninit.backends.host import keep_mask
+from tritoninit.layout import DTYPES, Placement, place, storage_view
+from tritoninit.orthogonal import orthogonal
+from tritoninit.recipe import Normal, Orthogonal, Recipe, Sparse
+from tritoninit.region import Region
+from tritoninit.sampler import DType, Sampler, lower
+from tritoninit.stream import Key
+
+CHUNK = 1 << 18  # elements moved at once where values are computed on the host
+BITS = {DType.BFLOAT16: torch.uint16, DType.FLOAT16: torch.uint16}
+
+
+def fill(tensor: Tensor, recipe: Recipe, key: Key | None, placement: Placement | None = None) -> None:
+    """Write ``recipe`` into ``tensor``, which is plain memory on any device.
+
+    The caller has checked that the tensor may be written.  ``key`` is None for recipes that
+    are not random.  The tensor's version counter is bumped.
+    """
+    if placement is None:
+        placement = place(tensor, None, None)
+    region, shape = placement
+    if region.numel:
+        if isinstance(recipe, Orthogonal):
+            _fill_orthogonal(tensor, recipe, key, shape, region)
+        elif tensor.is_conj() or tensor.is_neg():
+            _fill_copy(tensor, recipe, key, shape, region)
+        elif tensor.is_complex() and recipe.is_random:
+            _fill_complex(tensor, recipe, key, shape, region)
+        else:
+            _fill_memory(tensor, recipe, key, shape, region)
+    torch.autograd.graph.increment_version(tensor)
+
+
+def _fill_memory(
+    tensor: Tensor, recipe: Recipe, key: Key | None, shape: tuple[int, ...], region: Region
+) -> None:
+    dtype = DTYPES.get(tensor.dtype)
+    on_gpu = tensor.device.type == "cuda"
+    if on_gpu and dtype is not None and not dtype.is_double:
+        from tritoninit.backends import triton_
+
+        triton_.fill(storage_view(tensor, region), region, shape, recipe, key or Key(0), dtype)
+        return
+    sampler = lower(recipe, shape, dtype or DType.FLOAT32)
+    if sampler.kind in ("constant", "diagonal"):
+        _fill_pattern(tensor, sampler, region)
+    elif dtype is None:
+        raise TypeError(f"no random values of dtype {tensor.dtype}")
+    elif tensor.device.type == "cpu":
+        buffer = storage_view(tensor, region).view(BITS.get(dtype, tensor.dtype)).numpy()
+        threads = torch.get_num_threads()
+        host_fill(host_backend(), buffer, region, shape, recipe, _random(key), dtype, threads)
+    else:
+        _fill_copy(tensor, recipe, key, shape, region)
+
+
+def _random(key: Key | None) -> Key:
+    if key is None:
+        raise TypeError("a random recipe needs a key")
+    return key
+
+
+def _fill_orthogonal(
+    tensor: Tensor, recipe: Orthogonal, key: Key | None, shape: tuple[int, ...], region: Region
+) -> None:
+    """The whole matrix is computed; the part that the region holds is kept."""
+    matrix = orthogonal(shape, recipe.gain, _random(key), tensor.device)
+    box = matrix.reshape(region.global_shape)
+    for dim, (low, size) in enumerate(zip(region.offset, region.sizes, strict=True)):
+        box = box.narrow(dim, low, size)
+    tensor.detach().copy_(box)
+
+
+def _fill_pattern(tensor: Tensor, sampler: Sampler, region: Region) -> None:
+    """Constants and diagonals with torch's own operations: any dtype, any device."""
+    local = tensor.detach()
+    if sampler.kind == "constant":
+        local.fill_(sampler.params[0])
+        return
+    local.zero_()
+    period, channels, rows, centre = sampler.integers
+    outer = math.prod(region.global_shape) // (period * channels)
+    flat = storage_view(tensor, region)
+    for top in range(0, outer, CHUNK):
+        o = np.arange(top, min(top + CHUNK, outer), dtype=np.int64)
+        i = o % rows
+        ones = region.locate(((o * channels + i) * period + centre)[i < channels])
+        flat.index_fill_(0, torch.from_numpy(ones).to(tensor.device), 1)
+
+
+def _fill_complex(
+    tensor: Tensor, recipe: Recipe, key: Key | None, shape: tuple[int, ...], region: Region
+) -> None:
+    """Real and imaginary parts as neighbouring elements; a normal's std is split, as in torch."""
+    parts = Region(
+        (*region.global_shape, 2),
+        (*region.offset, 0),
+        (*region.sizes, 2),
+        (*(2 * stride for stride in region.strides), 1),
+    )
+    real = torch.view_as_real(tensor.detach())
+    if isinstance(recipe, Sparse):
+        _fill_memory(real, Normal(0.0, recipe.std / math.sqrt(2)), key, (*shape, 2), parts)
+        kept = torch.empty(tensor.shape, dtype=torch.float32, device="cpu")
+        box = Region(region.global_shape, region.offset, region.sizes, tuple(kept.stride()))
+        keep_mask(host_backend(), kept.view(-1).numpy(), box, shape, recipe, _random(key))
+        tensor.detach().mul_(kept.to(tensor.device))
+        return
+    if isinstance(recipe, Normal):
+        recipe = Normal(recipe.mean, recipe.std / math.sqrt(2))
+    _fill_memory(real, recipe, key, (*shape, 2), parts)
+
+
+def _fill_copy(
+    tensor: Tensor, recipe: Recipe, key: Key | None, shape: tuple[int, ...], region: Region
+) -> None:
+    """Where memory cannot be written directly: slices are made on the host and copied."""
+    step = max(1, CHUNK // max(1, math.prod(region.sizes[1:])))
+    local = tensor.detach()
+    if local.dim() == 0:
+        step = 1
+    for top in range(0, region.sizes[0] if region.sizes else 1, step):
+        part = local[top : top + step] if region.sizes else local
+        sizes = tuple(part.shape)
+        host = torch.empty(sizes, dtype=tensor.dtype, device="cpu")
+        offset = (region.offset[0] + top, *region.offset[1:]) if region.sizes else ()
+        box = Region(region.global_shape, offset, sizes, tuple(host.stride()))
+        fill(host, recipe, key, Placement(box, shape))
+        part.copy_(host)
+
+

@@ -1,0 +1,50 @@
+"""From the ``generator`` argument to a ``Key``: one fixed draw, whatever the tensor's size."""
+
+from __future__ import annotations
+
+import torch
+
+from tritoninit.stream import MASK64, Key
+
+CUDA_STEP = 4  # Philox offsets advance in fours; one call takes one block
+
+
+def key_of(generator: torch.Generator | Key | None, device: torch.device) -> Key:
+    """The key of one call.
+
+    - A ``Key`` is itself.
+    - None takes 64 bits from torch's default CPU generator, whatever the device, so that
+      ``torch.manual_seed`` gives the same weights everywhere.
+    - A CPU generator gives 64 bits (one ``random_`` of an int64).
+    - A CUDA generator is read on the host, without a synchronisation: its seed and its Philox
+      offset make the key, and the offset advances by 4.
+
+    Raises:
+        RuntimeError: the generator's device type is not the tensor's, as in torch.
+        TypeError: ``generator`` is none of these.
+    """
+    if isinstance(generator, Key):
+        return generator
+    if generator is None:
+        return _draw(None)
+    if not isinstance(generator, torch.Generator):
+        raise TypeError(
+            "generator must be a torch.Generator, a tritoninit.Key or None, got"
+            f" {type(generator).__name__}"
+        )
+    if generator.device.type != device.type:
+        raise RuntimeError(
+            f"Expected a '{device.type}' device type for generator but found"
+            f" '{generator.device.type}'"
+        )
+    if generator.device.type == "cpu":
+        return _draw(generator)
+    offset = generator.get_offset()
+    generator.set_offset(offset + CUDA_STEP)
+    return Key(generator.initial_seed() & MASK64).fold_in(offset)
+
+
+def _draw(generator: torch.Generator | None) -> Key:
+    bits = torch.empty((), dtype=torch.int64, device="cpu")
+    bits.random_(-(2**63), None, generator=generator)
+    return Key(bits.item())

@@ -1,0 +1,111 @@
+"""Initializers that draw nothing: constants, the identity, the Dirac delta."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from tritoninit.fill import fill
+from tritoninit.init.call import Offset, checked, is_symbolic, overridable, shape_of
+from tritoninit.layout import place
+from tritoninit.recipe import Dirac, Eye
+from tritoninit.region import Shape
+
+
+@overridable
+def constant_(
+    tensor: Tensor,
+    val: float,
+    *,
+    global_shape: Shape | None = None,
+    global_offset: Offset = None,
+) -> Tensor:
+    r"""Fill the tensor with the value :math:`\text{val}`.
+
+    Args:
+        tensor: an n-dimensional tensor
+        val: the value to fill the tensor with
+        global_shape: the shape of the tensor that ``tensor`` is a part of
+        global_offset: where the part begins
+    """
+    if global_shape is not None or global_offset is not None:
+        place(tensor, global_shape, global_offset)
+    with torch.no_grad():
+        return tensor.fill_(val)
+
+
+@overridable
+def ones_(
+    tensor: Tensor, *, global_shape: Shape | None = None, global_offset: Offset = None
+) -> Tensor:
+    """Fill the tensor with the scalar value `1`; see :func:`constant_`."""
+    return constant_(tensor, 1.0, global_shape=global_shape, global_offset=global_offset)
+
+
+@overridable
+def zeros_(
+    tensor: Tensor, *, global_shape: Shape | None = None, global_offset: Offset = None
+) -> Tensor:
+    """Fill the tensor with the scalar value `0`; see :func:`constant_`."""
+    if global_shape is not None or global_offset is not None:
+        place(tensor, global_shape, global_offset)
+    with torch.no_grad():
+        return tensor.zero_()
+
+
+@overridable
+def eye_(
+    tensor: Tensor, *, global_shape: Shape | None = None, global_offset: Offset = None
+) -> Tensor:
+    """Fill the 2-dimensional tensor with the identity matrix.
+
+    Args:
+        tensor: a 2-dimensional tensor (or a part of one)
+        global_shape: the shape of the tensor that ``tensor`` is a part of
+        global_offset: where the part begins
+
+    Raises:
+        ValueError: the global shape does not have 2 dimensions.
+    """
+    if len(shape_of(tensor, global_shape)) != 2:
+        raise ValueError("Only tensors with 2 dimensions are supported")
+    if is_symbolic(tensor):
+        return tensor
+    fill(tensor, Eye(), None, checked(tensor, global_shape, global_offset))
+    return tensor
+
+
+@overridable
+def dirac_(
+    tensor: Tensor,
+    groups: int = 1,
+    *,
+    global_shape: Shape | None = None,
+    global_offset: Offset = None,
+) -> Tensor:
+    """Fill the {3, 4, 5}-dimensional tensor with the Dirac delta function.
+
+    Preserves the identity of the inputs in convolutional layers, where as many input channels
+    are preserved as possible; with groups > 1, each group of channels preserves identity.
+
+    Args:
+        tensor: a {3, 4, 5}-dimensional tensor (or a part of one)
+        groups: number of groups in the conv layer
+        global_shape: the shape of the tensor that ``tensor`` is a part of
+        global_offset: where the part begins
+
+    Raises:
+        ValueError: another number of dimensions; groups does not divide dimension 0, or is not
+            positive (torch.nn.init divides by zero or writes only zeros).
+    """
+    shape = shape_of(tensor, global_shape)
+    if len(shape) not in (3, 4, 5):
+        raise ValueError("Only tensors with 3, 4, or 5 dimensions are supported")
+    if groups < 1:
+        raise ValueError(f"groups must be a positive integer, got {groups}")
+    if shape[0] % groups != 0:
+        raise ValueError("dim 0 must be divisible by groups")
+    if is_symbolic(tensor):
+        return tensor
+    fill(tensor, Dirac(groups), None, checked(tensor, global_shape, global_offset))
+    return tensor

@@ -1,0 +1,167 @@
+"""Initializers that scale by the fans: Xavier (Glorot) and Kaiming (He)."""
+
+from __future__ import annotations
+
+import math
+import warnings
+
+from torch import Tensor
+from torch.nn.init import _FanMode, _NonlinearityType, calculate_gain
+
+from tritoninit.init.call import Generator, Offset, overridable, shape_of
+from tritoninit.init.distributions import normal_, uniform_
+from tritoninit.region import Shape
+
+
+def _calculate_fan_in_and_fan_out(
+    tensor: Tensor, global_shape: Shape | None = None
+) -> tuple[int, int]:
+    shape = shape_of(tensor, global_shape)
+    if len(shape) < 2:
+        raise ValueError(
+            "Fan in and fan out can not be computed for tensor with fewer than 2 dimensions"
+        )
+    receptive_field_size = math.prod(shape[2:])
+    return shape[1] * receptive_field_size, shape[0] * receptive_field_size
+
+
+def _calculate_correct_fan(
+    tensor: Tensor, mode: _FanMode, global_shape: Shape | None = None
+) -> int:
+    lowered = mode.lower()
+    valid_modes = ["fan_in", "fan_out"]
+    if lowered not in valid_modes:
+        raise ValueError(f"Mode {lowered} not supported, please use one of {valid_modes}")
+    fan_in, fan_out = _calculate_fan_in_and_fan_out(tensor, global_shape)
+    return fan_in if lowered == "fan_in" else fan_out
+
+
+@overridable
+def xavier_uniform_(
+    tensor: Tensor,
+    gain: float = 1.0,
+    generator: Generator = None,
+    *,
+    global_shape: Shape | None = None,
+    global_offset: Offset = None,
+) -> Tensor:
+    r"""Fill the tensor with values of Xavier's (Glorot's) uniform distribution.
+
+    :math:`\mathcal{U}(-a, a)`, :math:`a = \text{gain} \sqrt{6 / (\text{fan\_in} +
+    \text{fan\_out})}`; Glorot and Bengio, AISTATS 2010.
+
+    Args:
+        tensor: an n-dimensional tensor, n >= 2
+        gain: an optional scaling factor
+        generator: a torch.Generator, a :class:`tritoninit.Key`, or None
+        global_shape: the shape of the tensor that ``tensor`` is a part of
+        global_offset: where the part begins
+    """
+    fan_in, fan_out = _calculate_fan_in_and_fan_out(tensor, global_shape)
+    std = gain * math.sqrt(2.0 / float(fan_in + fan_out))
+    a = math.sqrt(3.0) * std
+    return uniform_(
+        tensor, -a, a, generator, global_shape=global_shape, global_offset=global_offset
+    )
+
+
+@overridable
+def xavier_normal_(
+    tensor: Tensor,
+    gain: float = 1.0,
+    generator: Generator = None,
+    *,
+    global_shape: Shape | None = None,
+    global_offset: Offset = None,
+) -> Tensor:
+    r"""Fill the tensor with values of Xavier's (Glorot's) normal distribution.
+
+    :math:`\mathcal{N}(0, \text{std}^2)`, :math:`\text{std} = \text{gain} \sqrt{2 /
+    (\text{fan\_in} + \text{fan\_out})}`; Glorot and Bengio, AISTATS 2010.
+
+    Args:
+        tensor: an n-dimensional tensor, n >= 2
+        gain: an optional scaling factor
+        generator: a torch.Generator, a :class:`tritoninit.Key`, or None
+        global_shape: the shape of the tensor that ``tensor`` is a part of
+        global_offset: where the part begins
+    """
+    fan_in, fan_out = _calculate_fan_in_and_fan_out(tensor, global_shape)
+    std = gain * math.sqrt(2.0 / float(fan_in + fan_out))
+    return normal_(
+        tensor, 0.0, std, generator, global_shape=global_shape, global_offset=global_offset
+    )
+
+
+def _kaiming_std(
+    tensor: Tensor,
+    a: float,
+    mode: _FanMode,
+    nonlinearity: _NonlinearityType,
+    global_shape: Shape | None,
+) -> float:
+    fan = _calculate_correct_fan(tensor, mode, global_shape)
+    return calculate_gain(nonlinearity, a) / math.sqrt(fan)
+
+
+@overridable
+def kaiming_uniform_(
+    tensor: Tensor,
+    a: float = 0,
+    mode: _FanMode = "fan_in",
+    nonlinearity: _NonlinearityType = "leaky_relu",
+    generator: Generator = None,
+    *,
+    global_shape: Shape | None = None,
+    global_offset: Offset = None,
+) -> Tensor:
+    r"""Fill the tensor with values of Kaiming's (He's) uniform distribution.
+
+    :math:`\mathcal{U}(-b, b)`, :math:`b = \text{gain} \sqrt{3 / \text{fan\_mode}}`; He et al.,
+    ICCV 2015.
+
+    Args:
+        tensor: an n-dimensional tensor, n >= 2
+        a: the negative slope of the rectifier after this layer (``'leaky_relu'`` only)
+        mode: ``'fan_in'`` or ``'fan_out'``
+        nonlinearity: the name of the function in `nn.functional`
+        generator: a torch.Generator, a :class:`tritoninit.Key`, or None
+        global_shape: the shape of the tensor that ``tensor`` is a part of
+        global_offset: where the part begins
+
+    Note:
+        As in torch.nn.init the fans assume ``x @ w.T``; for ``x @ w`` pass ``w.T``.
+    """
+    if 0 in shape_of(tensor, global_shape):
+        warnings.warn("Initializing zero-element tensors is a no-op", stacklevel=3)
+        return tensor
+    std = _kaiming_std(tensor, a, mode, nonlinearity, global_shape)
+    bound = math.sqrt(3.0) * std
+    return uniform_(
+        tensor, -bound, bound, generator, global_shape=global_shape, global_offset=global_offset
+    )
+
+
+@overridable
+def kaiming_normal_(
+    tensor: Tensor,
+    a: float = 0,
+    mode: _FanMode = "fan_in",
+    nonlinearity: _NonlinearityType = "leaky_relu",
+    generator: Generator = None,
+    *,
+    global_shape: Shape | None = None,
+    global_offset: Offset = None,
+) -> Tensor:
+    r"""Fill the tensor with values of Kaiming's (He's) normal distribution.
+
+    :math:`\mathcal{N}(0, \text{std}^2)`, :math:`\text{std} = \text{gain} /
+    \sqrt{\text{fan\_mode}}`; He et al., ICCV 2015.  Arguments as :func:`kaiming_uniform_`.
+    """
+    if 0 in shape_of(tensor, global_shape):
+        warnings.warn("Initializing zero-element tensors is a no-op", stacklevel=3)
+        return tensor
+    std = _kaiming_std(tensor, a, mode, nonlinearity, global_shape)
+    return normal_(
+        tensor, 0, std, generator, global_shape=global_shape, global_offset=global_offset
+    )

@@ -1,0 +1,227 @@
+"""From a recipe to a sampling function and its constants.
+
+This is where float64 arguments become the constants of a dtype, once, on the host, the same
+on every platform.  A ``Sampler`` is all a backend needs to know of a distribution.
+"""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+from enum import Enum
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from tritoninit import truncated
+from tritoninit.arith import fma
+from tritoninit.recipe import (
+    Constant,
+    Dirac,
+    Eye,
+    Normal,
+    Recipe,
+    Sparse,
+    TruncNormal,
+    Uniform,
+)
+
+
+class DType(str, Enum):
+    """The floating-point formats the samplers write, under torch's names."""
+
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+    FLOAT16 = "float16"
+    FLOAT64 = "float64"
+
+    @property
+    def is_double(self) -> bool:
+        """Whether the dtype has its own 53-bit stream."""
+        return self is DType.FLOAT64
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes an element."""
+        return {"float32": 4, "float64": 8}.get(self.value, 2)
+
+
+class Sampler(NamedTuple):
+    """``kind`` names a function of ``sampling.py``; ``params`` are its constants.
+
+    For ``diagonal``, the integers (period, channels, groups' rows, centre) instead: element e
+    is 1 where e % period == centre and e // period % channels == e // (period * channels) %
+    rows.
+    """
+
+    kind: str
+    params: tuple[float, ...] = ()
+    integers: tuple[int, ...] = ()
+
+
+def single(value: float | Decimal) -> np.float32:
+    """The nearest float32; overflow gives an infinity, as a cast does."""
+    with np.errstate(over="ignore"):
+        return np.float32(float(value))
+
+
+def rounded(value: float, dtype: DType) -> float:
+    """``value`` rounded once to the nearest number of ``dtype``."""
+    if dtype is DType.FLOAT64:
+        return value
+    with np.errstate(over="ignore"):
+        if dtype is DType.FLOAT16:
+            return float(np.float16(value))
+        if dtype is DType.FLOAT32:
+            return float(np.float32(value))
+    if not math.isfinite(value) or value == 0:
+        return value
+    # bfloat16: 8 significant bits, float32's exponents, subnormals down to 2**-133.
+    _, exponent = math.frexp(value)
+    step = max(exponent - 8, -133)
+    result = math.ldexp(round(math.ldexp(value, -step)), step)
+    return result if abs(result) < 2.0**128 else math.copysign(math.inf, value)
+
+
+def _next(value: float, toward: float, dtype: DType) -> float:
+    if dtype is DType.FLOAT64:
+        return math.nextafter(value, toward)
+    if dtype is DType.FLOAT16:
+        return float(np.nextafter(np.float16(value), np.float16(toward)))
+    neighbour = np.nextafter(np.float32(value), np.float32(toward))
+    if dtype is DType.FLOAT32:
+        return float(neighbour)
+    bits = int(np.float32(value).view(np.int32)) & 0xFFFFFFFF
+    if value == 0:
+        return math.copysign(2.0**-133, toward)
+    bits += 0x10000 if (toward > value) == (value > 0) else -0x10000
+    return float(np.uint32(bits & 0xFFFFFFFF).view(np.float32))
+
+
+def representable_bounds(a: float, b: float, dtype: DType) -> tuple[float, float]:
+    """The least value of ``dtype`` that is >= a and the greatest that is <= b.
+
+    Where no value of the dtype lies in [a, b], both are the value nearest to the middle.
+    """
+    low, high = rounded(a, dtype), rounded(b, dtype)
+    if low < a:
+        low = _next(low, math.inf, dtype)
+    if high > b:
+        high = _next(high, -math.inf, dtype)
+    if low > high:
+        low = high = rounded(a / 2 + b / 2, dtype)
+    return low, high
+
+
+def uniform_constants(a: float, b: float) -> tuple[np.float32, np.float32]:
+    """(scale, low) with low + scale k < float32(b) for every 0 <= k < 2**24.
+
+    scale is the nearest float32 to (b - a) / 2**24, or the largest smaller one for which the
+    largest k still rounds below b.
+    """
+    low, limit = single(a), single(b)
+    top = np.float32(2.0**24 - 1)
+    if not low < limit:
+        return np.float32(0), low
+    scale = single((b - a) * 2.0**-24)
+    if fma(top, scale, low) >= limit:
+        below = float(np.nextafter(limit, np.float32(-np.inf)))
+        scale = single((below / 2 + float(limit) / 2 - float(low)) / (2.0**24 - 1))
+        while fma(top, scale, low) >= limit and scale > 0:
+            scale = np.nextafter(scale, np.float32(0))
+    return scale, low
+
+
+def _uniform(recipe: Uniform, dtype: DType) -> Sampler:
+    if dtype.is_double:
+        return Sampler("uniform", _double_uniform(recipe.a, recipe.b))
+    scale, low = uniform_constants(recipe.a, recipe.b)
+    return Sampler("uniform", (float(scale), float(low)))
+
+
+def _double_uniform(a: float, b: float) -> tuple[float, float]:
+    scale = (b - a) * 2.0**-53
+    top = 2.0**53 - 1
+    if a < b and top * scale + a >= b:
+        scale = min(scale, (math.nextafter(b, a) - a) / top)
+        while top * scale + a >= b:
+            scale = math.nextafter(scale, 0.0)
+    return scale, a
+
+
+def _truncated(recipe: TruncNormal, dtype: DType) -> Sampler:
+    low, high = representable_bounds(recipe.a, recipe.b, dtype)
+    if low == high:
+        return Sampler("constant", (low,))
+    cast = float if dtype.is_double else single
+    bounds = truncated.standardise(recipe.mean, recipe.std, recipe.a, recipe.b)
+    kind = truncated.variant(bounds)
+    if dtype.is_double and kind in ("rational", "log"):
+        kind = "tails"  # the float64 stream has one form for all bounds around the mean
+    place = (recipe.std, recipe.mean)
+    if kind in ("rational", "log"):
+        half, centre = truncated.central(bounds)
+        scale = single(half * (1 - Decimal(2) ** -24) / 2**31)  # keeps |x| inside the bounds
+        place = (float(scale), float(centre + Decimal(float(scale)) / 2), *place)
+    elif kind in ("tail", "tails"):
+        place = _tail_constants(recipe, bounds, kind, dtype)
+    params = tuple(float(cast(value)) for value in (*place, low, high))
+    return Sampler(kind, params)
+
+
+def _tail_constants(
+    recipe: TruncNormal, bounds: truncated.Bounds, kind: str, dtype: DType
+) -> tuple[float, ...]:
+    word_bits, degree = (64, 23) if dtype.is_double else (32, 9)
+    shares: tuple[Decimal, ...]
+    if kind == "tail":
+        part = truncated.one_tail(truncated.mirror(bounds), word_bits, degree)
+        fit, shares = part.fit, (part.mass, part.floor)
+        below = bounds.beta <= 0
+        direction, origin = (-1, recipe.b) if below else (1, recipe.a)
+    else:
+        both = truncated.two_tails(bounds, word_bits, degree)
+        fit, shares = both.fit, (both.mass, both.below, both.above)
+        direction, origin = 1, recipe.mean
+    scale = direction * float(fit.unit * Decimal(recipe.std))
+    head = (fit.curvature, fit.scale, fit.centre, *fit.coefficients, *shares)
+    return (*(float(value) for value in head), scale, origin)
+
+
+@lru_cache(maxsize=4096)
+def lower(recipe: Recipe, shape: tuple[int, ...], dtype: DType) -> Sampler:
+    """The sampling function and constants of ``recipe`` for a global tensor of this shape.
+
+    ``sparse`` lowers to its values; its mask is a separate pass (``sparse.py``).
+    """
+    if isinstance(recipe, Uniform):
+        return _uniform(recipe, dtype)
+    if isinstance(recipe, Normal):
+        return Sampler("normal", _pair(recipe.std, recipe.mean, dtype))
+    if isinstance(recipe, TruncNormal):
+        return _truncated(recipe, dtype)
+    if isinstance(recipe, Sparse):
+        if recipe.zeros(shape[0]) == shape[0]:
+            return Sampler("constant", (0.0,))
+        return Sampler("normal", _pair(recipe.std, 0.0, dtype))
+    if isinstance(recipe, Constant):
+        return Sampler("constant", (rounded(float(recipe.value.real), dtype),))
+    if isinstance(recipe, Eye):
+        return Sampler("diagonal", integers=(1, shape[1], shape[0], 0))
+    if isinstance(recipe, Dirac):
+        period = math.prod(shape[2:])
+        centre = 0
+        for size in shape[2:]:
+            centre = centre * size + size // 2
+        return Sampler("diagonal", integers=(period, shape[1], shape[0] // recipe.groups, centre))
+    raise TypeError(f"no sampler for {recipe}")
+
+
+def _pair(std: float, mean: float, dtype: DType) -> tuple[float, float]:
+    return rounded(std, max_precision(dtype)), rounded(mean, max_precision(dtype))
+
+
+def max_precision(dtype: DType) -> DType:
+    """The dtype the arithmetic for ``dtype`` runs in."""
+    return DType.FLOAT64 if dtype.is_double else DType.FLOAT32
