@@ -36,15 +36,16 @@ def coordinates(start, lanes, period, channels, rows, WIDE: tl.constexpr):
     64 bits once; within the tile 32 bits do, unless WIDE says that a size is near 2**31.
     """
     first = start // period
-    if WIDE:
-        k = start % period + lanes
-        i = first % channels + k // period
-        o = (first // channels) % rows + i // channels
-    else:
+    k0 = start % period
+    i0 = first % channels
+    o0 = (first // channels) % rows
+    if not WIDE:
+        k0, i0, o0 = k0.to(tl.uint32), i0.to(tl.uint32), o0.to(tl.uint32)
+        lanes = lanes.to(tl.uint32)
         period = period.to(tl.uint32)
         channels = channels.to(tl.uint32)
-        k = (start % period).to(tl.uint32) + lanes.to(tl.uint32)
-        i = (first % channels).to(tl.uint32) + k // period
-        o = ((first // channels) % rows).to(tl.uint32) + i // channels
         rows = rows.to(tl.uint32)
+    k = k0 + lanes
+    i = i0 + k // period
+    o = o0 + i // channels
     return o % rows, i % channels, k % period

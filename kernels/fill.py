@@ -39,8 +39,11 @@ def tile_values(
     first,
     counter,
     seed,
-    params,
-    integers,
+    constants,
+    period,
+    channels,
+    rows,
+    centre,
     KIND: tl.constexpr,
     BLOCK: tl.constexpr,
     WIDE: tl.constexpr,
@@ -48,17 +51,14 @@ def tile_values(
 ):
     """The values of global elements [first, first + 4 * BLOCK); ``counter`` is their block."""
     if KIND == "constant":
-        return tl.full([4 * BLOCK], 0.0, tl.float32) + params[0]
+        return tl.full([4 * BLOCK], 0.0, tl.float32) + constants[0]
     elif KIND == "diagonal":
-        period = integers[0].to(tl.int64)
-        channels = integers[1].to(tl.int64)
-        rows = integers[2].to(tl.int64)
         lanes = tl.arange(0, 4 * BLOCK)
         o, i, k = coordinates(first, lanes, period, channels, rows, WIDE)
-        return ((o == i) & (k == integers[3])).to(tl.float32)
+        return ((o == i) & (k == centre)).to(tl.float32)
     else:
         r0, r1, r2, r3 = tile_words(counter, seed, BLOCK, CARRY)
-        v0, v1, v2, v3 = sample4(r0, r1, r2, r3, params, KIND)
+        v0, v1, v2, v3 = sample4(r0, r1, r2, r3, constants, KIND)
         return interleave(v0, v1, v2, v3)
 
 
@@ -69,7 +69,8 @@ def tile_zeroed(
     seed,
     threshold,
     tie,
-    integers,
+    columns,
+    rows,
     inside,
     BLOCK: tl.constexpr,
     WIDE: tl.constexpr,
@@ -79,23 +80,52 @@ def tile_zeroed(
     r0, r1, r2, r3 = tile_words(counter, seed, BLOCK, CARRY)
     word = interleave(r0, r1, r2, r3)
     one = tl.full([], 1, tl.int64)
-    columns = integers[0].to(tl.int64)
-    rows = integers[1].to(tl.int64)
     row, column, _ = coordinates(first, tl.arange(0, 4 * BLOCK), one, columns, rows, WIDE)
     limit = tl.load(threshold + column, mask=inside, other=0)
     last = tl.load(tie + column, mask=inside, other=0)
     return (word < limit) | ((word == limit) & (row.to(tl.uint32) <= last))
 
 
-@triton.jit
+# Launches differ in every integer: none of them may select a compiled variant.
+UNSPECIALISED = [
+    "first",
+    "length",
+    "seed",
+    "offset",
+    "period",
+    "channels",
+    "rows",
+    "centre",
+    "tiles",
+    "row_size",
+    "row_stride0",
+    "row_stride1",
+    "row_local0",
+    "row_local1",
+    "size1",
+    "size2",
+    "size3",
+    "local0",
+    "local1",
+    "local2",
+    "local3",
+]
+
+
+@triton.jit(
+    do_not_specialize=UNSPECIALISED, do_not_specialize_on_alignment=["out", "threshold", "tie"]
+)
 def fill(
     out,
     first: tl.int64,
     length: tl.int64,
     seed: tl.uint64,
     offset: tl.uint64,
-    params,
-    integers,
+    constants,
+    period: tl.int64,
+    channels: tl.int64,
+    rows: tl.int64,
+    centre: tl.int64,
     threshold,
     tie,
     tiles: tl.int32,
@@ -123,12 +153,16 @@ def fill(
 
     first: global index of the first element of row 0.  A row number is decoded along two axes:
     ``row_size`` steps of (row_stride1, row_local1), then steps of (row_stride0, row_local0).
-    Within a row the elements are contiguous, or STRIDED along four axes.  ALIGNED promises that
+    period, channels, rows, centre: of a diagonal (``Sampler.integers``); a mask's matrix has
+    ``rows`` and, as channels, columns.  Within a row the elements are contiguous, or STRIDED along four axes.  ALIGNED promises that
     every tile begins at a multiple of 16 bytes, CARRY is False only if no tile's block counters
     cross a multiple of 2**32, and WIDE is False only if positions fit 31 bits.
     """
     seed = seed.to(tl.uint64)
     length = length.to(tl.int64)
+    period = period.to(tl.int64)
+    channels = channels.to(tl.int64)
+    rows = rows.to(tl.int64)
     start = first.to(tl.int64)
     tile = tl.program_id(0)
     if ROWS:
@@ -160,12 +194,35 @@ def fill(
         pointers = out + span_position(place, size1, size2, size3, local0, local1, local2, local3)
     if KIND == "mask":
         zeroed = tile_zeroed(
-            element, counter, seed, threshold, tie, integers, inside, BLOCK, WIDE, CARRY
+            element,
+            counter,
+            seed,
+            threshold,
+            tie,
+            channels,
+            rows,
+            inside,
+            BLOCK,
+            WIDE,
+            CARRY,
         )
         zeros = tl.zeros([4 * BLOCK], out.dtype.element_ty)
         tl.store(pointers, zeros, mask=inside & zeroed)
     else:
-        values = tile_values(element, counter, seed, params, integers, KIND, BLOCK, WIDE, CARRY)
+        values = tile_values(
+            element,
+            counter,
+            seed,
+            constants,
+            period,
+            channels,
+            rows,
+            centre,
+            KIND,
+            BLOCK,
+            WIDE,
+            CARRY,
+        )
         values = values.to(out.dtype.element_ty)
         if STRIDED:
             tl.store(pointers, values, mask=inside)

@@ -20,7 +20,7 @@ def element_words(element, seed, offset):
     return tl.where(lane < 2, tl.where(lane == 0, r0, r1), tl.where(lane == 2, r2, r3))
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["rows", "columns", "zeros", "seed", "offset"])
 def column_thresholds(
     threshold,
     tie,

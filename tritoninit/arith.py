@@ -7,15 +7,19 @@ names in the place of these; ``kernels/`` writes the corresponding Triton operat
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 import numpy.typing as npt
 
-F32 = npt.NDArray[np.float32]
-F64 = npt.NDArray[np.float64]
-U32 = npt.NDArray[np.uint32]
-I32 = npt.NDArray[np.int32]
-U64 = npt.NDArray[np.uint64]
-I64 = npt.NDArray[np.int64]
+F32 = npt.NDArray[np.float32] | np.float32
+F64 = npt.NDArray[np.float64] | np.float64
+U32 = npt.NDArray[np.uint32] | np.uint32
+I32 = npt.NDArray[np.int32] | np.int32
+U64 = npt.NDArray[np.uint64] | np.uint64
+I64 = npt.NDArray[np.int64] | np.int64
+Bool = npt.NDArray[np.bool_] | np.bool_
+Float = TypeVar("Float", F32, F64)
 
 
 def fma(a: F32, b: F32, c: F32) -> F32:
@@ -37,22 +41,22 @@ def fma(a: F32, b: F32, c: F32) -> F32:
     return odd.view(np.float64).astype(np.float32)
 
 
-def sqrt(x: F32) -> F32:
+def sqrt(x: Float) -> Float:
     """The correctly rounded square root."""
     return np.sqrt(x)
 
 
-def divide(a: F32, b: F32) -> F32:
+def divide(a: Float, b: Float) -> Float:
     """The correctly rounded quotient."""
     return np.divide(a, b)
 
 
-def select(condition: npt.NDArray[np.bool_], a: F32, b: F32) -> F32:
+def select(condition: Bool, a: Float, b: Float) -> Float:
     """``a`` where the condition holds, else ``b``."""
     return np.where(condition, a, b)
 
 
-def clamp(x: F32, low: F32, high: F32) -> F32:
+def clamp(x: Float, low: Float, high: Float) -> Float:
     """``x`` brought into [low, high]."""
     return np.minimum(np.maximum(x, low), high)
 

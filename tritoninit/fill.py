@@ -10,29 +10,37 @@ from torch import Tensor
 
 from tritoninit.backends import host_backend
 from tritoninit.backends.host import fill as host_fill
-from tritoninit.backends.host import keep_mask
+from tritoninit.backends.host import fill_contiguous, keep_mask
 from tritoninit.layout import DTYPES, Placement, place, storage_view
 from tritoninit.orthogonal import orthogonal
-from tritoninit.recipe import Normal, Orthogonal, Recipe, Sparse
+from tritoninit.recipe import Constant, Normal, Orthogonal, Recipe, Sparse, TruncNormal, Uniform
 from tritoninit.region import Region
 from tritoninit.sampler import DType, Sampler, lower
 from tritoninit.stream import Key
 
 CHUNK = 1 << 18  # elements moved at once where values are computed on the host
 BITS = {DType.BFLOAT16: torch.uint16, DType.FLOAT16: torch.uint16}
+INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
-def fill(tensor: Tensor, recipe: Recipe, key: Key | None, placement: Placement | None = None) -> None:
+def fill(
+    tensor: Tensor, recipe: Recipe, key: Key | None, placement: Placement | None = None
+) -> None:
     """Write ``recipe`` into ``tensor``, which is plain memory on any device.
 
     The caller has checked that the tensor may be written.  ``key`` is None for recipes that
     are not random.  The tensor's version counter is bumped.
     """
-    if placement is None:
-        placement = place(tensor, None, None)
-    region, shape = placement
-    if region.numel:
-        if isinstance(recipe, Orthogonal):
+    dtype = DTYPES.get(tensor.dtype)
+    if placement is None and dtype is not None and _is_plain(tensor, recipe):
+        _fill_contiguous(tensor, recipe, _random(key), dtype)
+    else:
+        region, shape = placement or place(tensor, None, None)
+        if not region.numel:
+            pass
+        elif isinstance(recipe, Constant):
+            tensor.detach().fill_(recipe.value)
+        elif isinstance(recipe, Orthogonal):
             _fill_orthogonal(tensor, recipe, key, shape, region)
         elif tensor.is_conj() or tensor.is_neg():
             _fill_copy(tensor, recipe, key, shape, region)
@@ -41,6 +49,28 @@ def fill(tensor: Tensor, recipe: Recipe, key: Key | None, placement: Placement |
         else:
             _fill_memory(tensor, recipe, key, shape, region)
     torch.autograd.graph.increment_version(tensor)
+
+
+def _is_plain(tensor: Tensor, recipe: Recipe) -> bool:
+    """The common case, worth the shortest way: contiguous host memory, one word an element."""
+    return (
+        isinstance(recipe, Uniform | Normal | TruncNormal)
+        and tensor.device.type == "cpu"
+        and tensor.is_contiguous()
+        and not tensor.is_neg()
+    )
+
+
+def _fill_contiguous(tensor: Tensor, recipe: Recipe, key: Key, dtype: DType) -> None:
+    sampler = lower(recipe, (), dtype)
+    if sampler.kind == "constant":
+        tensor.detach().fill_(float(sampler.params[0]))
+        return
+    local = tensor.detach()
+    if dtype in BITS:
+        local = local.view(BITS[dtype])
+    flat = local.numpy().reshape(-1)
+    fill_contiguous(host_backend(), flat, key, sampler, dtype, torch.get_num_threads())
 
 
 def _fill_memory(
@@ -87,17 +117,28 @@ def _fill_pattern(tensor: Tensor, sampler: Sampler, region: Region) -> None:
     """Constants and diagonals with torch's own operations: any dtype, any device."""
     local = tensor.detach()
     if sampler.kind == "constant":
-        local.fill_(sampler.params[0])
+        local.fill_(float(sampler.params[0]))
         return
     local.zero_()
     period, channels, rows, centre = sampler.integers
+    if region.sizes == region.global_shape and len(region.sizes) > 1:
+        # Within a group the ones lie one row and one channel apart.
+        steps = region.strides
+        middle = sum(n // 2 * s for n, s in zip(region.sizes[2:], steps[2:], strict=True))
+        groups, ones = region.sizes[0] // rows, min(rows, channels)
+        at = local.storage_offset() + middle
+        local.as_strided((groups, ones), (rows * steps[0], steps[0] + steps[1]), at).fill_(1)
+        return
     outer = math.prod(region.global_shape) // (period * channels)
     flat = storage_view(tensor, region)
+    one = torch.ones(1, dtype=tensor.dtype, device="cpu")
+    if bits := INTEGERS.get(tensor.itemsize):  # index_fill_ lacks float8 and unsigned dtypes
+        flat, one = flat.view(bits), one.view(bits)
     for top in range(0, outer, CHUNK):
         o = np.arange(top, min(top + CHUNK, outer), dtype=np.int64)
         i = o % rows
         ones = region.locate(((o * channels + i) * period + centre)[i < channels])
-        flat.index_fill_(0, torch.from_numpy(ones).to(tensor.device), 1)
+        flat.index_fill_(0, torch.from_numpy(ones).to(tensor.device), one.item())
 
 
 def _fill_complex(

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+
 import torch
 
 from tritoninit.stream import MASK64, Key
 
 CUDA_STEP = 4  # Philox offsets advance in fours; one call takes one block
+DRAWN = 1 << 63  # where the blocks of a drawn key begin: ``Key(seed)`` begins at 0, so the
+# streams of a generator and of a seed share no block even where the seeds coincide
 
 
 def key_of(generator: torch.Generator | Key | None, device: torch.device) -> Key:
@@ -15,7 +19,7 @@ def key_of(generator: torch.Generator | Key | None, device: torch.device) -> Key
     - A ``Key`` is itself.
     - None takes 64 bits from torch's default CPU generator, whatever the device, so that
       ``torch.manual_seed`` gives the same weights everywhere.
-    - A CPU generator gives 64 bits (one ``random_`` of an int64).
+    - A CPU generator gives 64 bits w (one ``random_`` of an int64): the key (w, 2**63).
     - A CUDA generator is read on the host, without a synchronisation: its seed and its Philox
       offset make the key, and the offset advances by 4.
 
@@ -44,7 +48,16 @@ def key_of(generator: torch.Generator | Key | None, device: torch.device) -> Key
     return Key(generator.initial_seed() & MASK64).fold_in(offset)
 
 
+class _Scratch(threading.local):
+    """One int64 a thread: making a tensor takes as long as drawing into it."""
+
+    def __init__(self) -> None:
+        with torch.inference_mode(False):  # else it could not be written outside of that mode
+            self.word = torch.empty((), dtype=torch.int64, device="cpu")
+
+
+_scratch = _Scratch()
+
+
 def _draw(generator: torch.Generator | None) -> Key:
-    bits = torch.empty((), dtype=torch.int64, device="cpu")
-    bits.random_(-(2**63), None, generator=generator)
-    return Key(bits.item())
+    return Key(int(_scratch.word.random_(-(2**63), None, generator=generator).item()), DRAWN)

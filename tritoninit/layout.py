@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import math
+from collections.abc import Iterable
+from operator import index
+from typing import NamedTuple, SupportsIndex
 
 import torch
 from torch import Tensor
@@ -20,6 +23,13 @@ OVERLAP = (
     "unsupported operation: more than one element of the written-to tensor refers to a single"
     " memory location. Please clone() the tensor before performing the operation."
 )
+INFERENCE = (
+    "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone"
+    " to get a normal tensor before doing inplace update.See"
+    " https://github.com/pytorch/rfcs/pull/17 for more details."
+)
+MAX_NUMEL = 2**62  # global indices, and twice as many for complex numbers, fit an int64
+PLAIN_TYPES = (Tensor, torch.nn.Parameter)
 
 
 class Placement(NamedTuple):
@@ -29,12 +39,83 @@ class Placement(NamedTuple):
     shape: Shape
 
 
-def check_writable(tensor: Tensor) -> None:
-    """Raise where torch's own in-place operations would: overlap, or an unsupported layout."""
-    if tensor.layout != torch.strided:
+def check_strided(tensor: Tensor) -> None:
+    """Raise unless the tensor has sizes and strides over memory of its own.
+
+    Raises:
+        TypeError: a sparse, nested, MKL-DNN or quantised tensor, one that a function transform
+            (vmap, grad, functionalize) wraps, or a subclass with ``__torch_dispatch__``.
+    """
+    if tensor.layout is not torch.strided:
         raise TypeError(f"tensor must have the strided layout, got {tensor.layout}")
-    if torch._debug_has_internal_overlap(tensor) == 1:
-        raise RuntimeError(OVERLAP)
+    if tensor.is_nested:
+        raise TypeError("tensor must not be nested; initialize its components")
+    if torch._C._functorch.is_functorch_wrapped_tensor(tensor):
+        raise TypeError(
+            "tensor is wrapped by a function transform (torch.func), which hides its memory;"
+            " initialize it outside of the transform"
+        )
+    kind = type(tensor)
+    if kind not in PLAIN_TYPES and not _is_plain_subclass(kind):
+        raise TypeError(
+            f"tensor is a {kind.__name__}, whose __torch_dispatch__ hides its memory; initialize"
+            " the tensors that it wraps"
+        )
+
+
+def _is_plain_subclass(kind: type[Tensor]) -> bool:
+    return kind.__torch_dispatch__ is torch._C._disabled_torch_dispatch_impl
+
+
+def check_inference(tensor: Tensor) -> None:
+    """Raise where an inference tensor is written outside of inference mode, before it is."""
+    if tensor.is_inference() and not torch.is_inference_mode_enabled():
+        raise RuntimeError(INFERENCE)
+
+
+def check_writable(tensor: Tensor) -> None:
+    """Raise where the tensor's memory cannot be written, or not element by element.
+
+    Raises:
+        TypeError: see ``check_strided``.
+        RuntimeError: memory that overlaps itself (an expanded tensor), an inference tensor
+            outside of inference mode, both as torch's in-place operations; or memory that was
+            freed (``untyped_storage().resize_``).
+    """
+    check_strided(tensor)
+    if tensor.is_quantized:
+        raise TypeError(f"tensor must not be quantized, got dtype {tensor.dtype}")
+    check_inference(tensor)
+    if tensor.is_contiguous():
+        extent = tensor.numel()
+    else:
+        if torch._debug_has_internal_overlap(tensor) == 1:
+            raise RuntimeError(OVERLAP)
+        extent = Region.whole(tuple(tensor.shape), tuple(tensor.stride())).extent
+    if extent:
+        held = tensor.untyped_storage().nbytes()
+        needed = (tensor.storage_offset() + extent) * tensor.itemsize
+        if held < needed:
+            raise RuntimeError(
+                f"tensor of shape {tuple(tensor.shape)} needs {needed} bytes of storage, which"
+                f" holds {held}: its memory was freed or never allocated"
+            )
+
+
+def as_shape(name: str, value: Iterable[int]) -> Shape:
+    """``value`` as a tuple of ints.
+
+    Raises:
+        TypeError: it is not an iterable of integers.
+        ValueError: an element is negative.
+    """
+    try:
+        shape = tuple(index(size) for size in value)
+    except TypeError:
+        raise TypeError(f"{name} must be a tuple of ints, got {value!r}") from None
+    if any(size < 0 for size in shape):
+        raise ValueError(f"{name} must not have negative elements, got {shape}")
+    return shape
 
 
 def place(
@@ -49,28 +130,37 @@ def place(
             an int, the row-major index at which a one-dimensional tensor's run begins.
 
     Raises:
-        ValueError: only one of the two is given, the box leaves the global shape, or a flat run
-            is asked for of a tensor that is not one-dimensional.
+        TypeError: ``global_shape`` or ``global_offset`` does not hold integers.
+        ValueError: only one of the two is given, the part leaves the global shape, the global
+            shape has more than 2**62 elements, or a flat run is asked for of a tensor that is
+            not one-dimensional.
     """
     sizes, strides = tuple(tensor.shape), tuple(tensor.stride())
     if global_shape is None:
         if global_offset is not None:
             raise ValueError(f"global_offset={global_offset} needs global_shape as well")
         return Placement(Region.whole(sizes, strides), sizes)
-    shape = tuple(int(size) for size in global_shape)
+    shape = as_shape("global_shape", global_shape)
     if global_offset is None:
         raise ValueError(f"global_shape={shape} needs global_offset as well")
-    if isinstance(global_offset, int):
-        if tensor.dim() != 1:
-            raise ValueError(
-                f"an int global_offset describes a flat run of a one-dimensional tensor, got"
-                f" global_offset={global_offset} for a tensor of shape {sizes}"
-            )
-        numel = 1
-        for size in shape:
-            numel *= size
-        return Placement(Region.flat_run(numel, global_offset, sizes[0], strides[0]), shape)
-    return Placement(Region(shape, tuple(int(o) for o in global_offset), sizes, strides), shape)
+    numel = math.prod(shape)
+    if numel > MAX_NUMEL:
+        raise ValueError(f"global_shape={shape} has {numel} elements, more than 2**62")
+    if not isinstance(global_offset, SupportsIndex):
+        offset = as_shape("global_offset", global_offset)
+        return Placement(Region(shape, offset, sizes, strides), shape)
+    start = index(global_offset)
+    if tensor.dim() != 1:
+        raise ValueError(
+            f"an int global_offset describes a flat run of a one-dimensional tensor, got"
+            f" global_offset={start} for a tensor of shape {sizes}"
+        )
+    if start < 0 or start + sizes[0] > numel:
+        raise ValueError(
+            f"the flat run [{start}, {start + sizes[0]}) at global_offset={start} leaves"
+            f" global_shape={shape}, which has {numel} elements"
+        )
+    return Placement(Region.flat_run(numel, start, sizes[0], strides[0]), shape)
 
 
 def storage_view(tensor: Tensor, region: Region) -> Tensor:

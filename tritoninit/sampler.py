@@ -7,6 +7,7 @@ on every platform.  A ``Sampler`` is all a backend needs to know of a distributi
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from decimal import Decimal
 from enum import Enum
 from functools import lru_cache
@@ -50,13 +51,13 @@ class DType(str, Enum):
 class Sampler(NamedTuple):
     """``kind`` names a function of ``sampling.py``; ``params`` are its constants.
 
-    For ``diagonal``, the integers (period, channels, groups' rows, centre) instead: element e
-    is 1 where e % period == centre and e // period % channels == e // (period * channels) %
-    rows.
+    ``params`` are float32, for float64 float64.  For ``diagonal``, the integers (period,
+    channels, groups' rows, centre) instead: element e is 1 where e % period == centre and
+    e // period % channels == e // (period * channels) % rows.
     """
 
     kind: str
-    params: tuple[float, ...] = ()
+    params: tuple[np.float32, ...] | tuple[np.float64, ...] = ()
     integers: tuple[int, ...] = ()
 
 
@@ -125,49 +126,59 @@ def uniform_constants(a: float, b: float) -> tuple[np.float32, np.float32]:
     if not low < limit:
         return np.float32(0), low
     scale = single((b - a) * 2.0**-24)
-    if fma(top, scale, low) >= limit:
-        below = float(np.nextafter(limit, np.float32(-np.inf)))
-        scale = single((below / 2 + float(limit) / 2 - float(low)) / (2.0**24 - 1))
-        while fma(top, scale, low) >= limit and scale > 0:
-            scale = np.nextafter(scale, np.float32(0))
-    return scale, low
+
+    def below(bits: int) -> bool:
+        return bool(fma(top, np.uint32(bits).view(np.float32), low) < limit)
+
+    return np.uint32(_largest(below, int(scale.view(np.uint32)))).view(np.float32), low
+
+
+def _largest(holds: Callable[[int], bool], start: int) -> int:
+    """The largest n <= start for which a monotone predicate holds; it holds for 0."""
+    if holds(start):
+        return start
+    low, high = 0, start
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if holds(middle) else (low, middle)
+    return low
 
 
 def _uniform(recipe: Uniform, dtype: DType) -> Sampler:
     if dtype.is_double:
-        return Sampler("uniform", _double_uniform(recipe.a, recipe.b))
+        return _sampler("uniform", _double_uniform(recipe.a, recipe.b), dtype)
     scale, low = uniform_constants(recipe.a, recipe.b)
-    return Sampler("uniform", (float(scale), float(low)))
+    return Sampler("uniform", (scale, low))
 
 
 def _double_uniform(a: float, b: float) -> tuple[float, float]:
-    scale = (b - a) * 2.0**-53
-    top = 2.0**53 - 1
-    if a < b and top * scale + a >= b:
-        scale = min(scale, (math.nextafter(b, a) - a) / top)
-        while top * scale + a >= b:
-            scale = math.nextafter(scale, 0.0)
-    return scale, a
+    """The same for the 53-bit stream, whose product and sum round separately."""
+    if not a < b:
+        return 0.0, a
+    scale = np.float64((b - a) * 2.0**-53)
+
+    def below(bits: int) -> bool:
+        return (2.0**53 - 1) * float(np.uint64(bits).view(np.float64)) + a < b
+
+    return float(np.uint64(_largest(below, int(scale.view(np.uint64)))).view(np.float64)), a
 
 
 def _truncated(recipe: TruncNormal, dtype: DType) -> Sampler:
     low, high = representable_bounds(recipe.a, recipe.b, dtype)
     if low == high:
-        return Sampler("constant", (low,))
-    cast = float if dtype.is_double else single
+        return _sampler("constant", (low,), dtype)
     bounds = truncated.standardise(recipe.mean, recipe.std, recipe.a, recipe.b)
     kind = truncated.variant(bounds)
     if dtype.is_double and kind in ("rational", "log"):
         kind = "tails"  # the float64 stream has one form for all bounds around the mean
-    place = (recipe.std, recipe.mean)
+    place: tuple[float, ...] = (recipe.std, recipe.mean)
     if kind in ("rational", "log"):
         half, centre = truncated.central(bounds)
         scale = single(half * (1 - Decimal(2) ** -24) / 2**31)  # keeps |x| inside the bounds
         place = (float(scale), float(centre + Decimal(float(scale)) / 2), *place)
     elif kind in ("tail", "tails"):
         place = _tail_constants(recipe, bounds, kind, dtype)
-    params = tuple(float(cast(value)) for value in (*place, low, high))
-    return Sampler(kind, params)
+    return _sampler(kind, (*place, low, high), dtype)
 
 
 def _tail_constants(
@@ -189,6 +200,13 @@ def _tail_constants(
     return (*(float(value) for value in head), scale, origin)
 
 
+def _sampler(kind: str, values: tuple[float, ...], dtype: DType) -> Sampler:
+    """The constants in the precision of the arithmetic; adding 0.0 makes -0.0 the same as 0.0."""
+    if dtype.is_double:
+        return Sampler(kind, tuple(np.float64(value + 0.0) for value in values))
+    return Sampler(kind, tuple(single(value + 0.0) for value in values))
+
+
 @lru_cache(maxsize=4096)
 def lower(recipe: Recipe, shape: tuple[int, ...], dtype: DType) -> Sampler:
     """The sampling function and constants of ``recipe`` for a global tensor of this shape.
@@ -198,15 +216,15 @@ def lower(recipe: Recipe, shape: tuple[int, ...], dtype: DType) -> Sampler:
     if isinstance(recipe, Uniform):
         return _uniform(recipe, dtype)
     if isinstance(recipe, Normal):
-        return Sampler("normal", _pair(recipe.std, recipe.mean, dtype))
+        return _sampler("normal", (recipe.std, recipe.mean), dtype)
     if isinstance(recipe, TruncNormal):
         return _truncated(recipe, dtype)
     if isinstance(recipe, Sparse):
         if recipe.zeros(shape[0]) == shape[0]:
-            return Sampler("constant", (0.0,))
-        return Sampler("normal", _pair(recipe.std, 0.0, dtype))
+            return _sampler("constant", (0.0,), dtype)
+        return _sampler("normal", (recipe.std, 0.0), dtype)
     if isinstance(recipe, Constant):
-        return Sampler("constant", (rounded(float(recipe.value.real), dtype),))
+        return _sampler("constant", (rounded(float(recipe.value.real), dtype),), dtype)
     if isinstance(recipe, Eye):
         return Sampler("diagonal", integers=(1, shape[1], shape[0], 0))
     if isinstance(recipe, Dirac):
@@ -216,12 +234,3 @@ def lower(recipe: Recipe, shape: tuple[int, ...], dtype: DType) -> Sampler:
             centre = centre * size + size // 2
         return Sampler("diagonal", integers=(period, shape[1], shape[0] // recipe.groups, centre))
     raise TypeError(f"no sampler for {recipe}")
-
-
-def _pair(std: float, mean: float, dtype: DType) -> tuple[float, float]:
-    return rounded(std, max_precision(dtype)), rounded(mean, max_precision(dtype))
-
-
-def max_precision(dtype: DType) -> DType:
-    """The dtype the arithmetic for ``dtype`` runs in."""
-    return DType.FLOAT64 if dtype.is_double else DType.FLOAT32

@@ -16,6 +16,7 @@ import numpy as np
 
 from tritoninit.arith import (
     F32,
+    U32,
     U64,
     bits_of_f32,
     clamp,
@@ -139,7 +140,7 @@ def normal_pair(radius_word: U64, angle_word: U64) -> tuple[F32, F32]:
     return radius * flip(cosine, cosine_sign), radius * flip(sine, sine_sign)
 
 
-def flip(x: F32, sign: U64) -> F32:
+def flip(x: F32, sign: U32) -> F32:
     """x with its sign bit toggled where ``sign`` has bit 31 set."""
     return f32_of_bits(bits_of_f32(x) ^ to_i32(sign))
 

@@ -41,6 +41,8 @@ def philox4x32(counter: Words, key: tuple[int, int]) -> Words:
 
 
 def _check_word(name: str, value: int) -> int:
+    if type(value) is int and 0 <= value <= MASK64:
+        return value
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         raise TypeError(f"{name} must be an int, got {type(value).__name__}")
     value = value.__index__()
@@ -49,7 +51,7 @@ def _check_word(name: str, value: int) -> int:
     return value & MASK64
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False, repr=False)
 class Key:
     """A place in the stream: a pair (seed, offset) of 64-bit words.
 
@@ -66,15 +68,15 @@ class Key:
         offset: likewise.
 
     >>> Key(0).fold_in("layers.0.wq.weight").fold_in(1)
-    Key(seed=0x88f8d71a5b1d2ab6, offset=0xbc4e85de0af1e6b7)
+    Key(seed=0x404e51aa1fa5bc28, offset=0xbf2b8c581587bb37)
     """
 
     seed: int
-    offset: int = 0
+    offset: int
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "seed", _check_word("seed", self.seed))
-        object.__setattr__(self, "offset", _check_word("offset", self.offset))
+    def __init__(self, seed: int, offset: int = 0) -> None:
+        object.__setattr__(self, "seed", _check_word("seed", seed))
+        object.__setattr__(self, "offset", _check_word("offset", offset))
 
     def __repr__(self) -> str:
         return f"Key(seed={self.seed:#x}, offset={self.offset:#x})"

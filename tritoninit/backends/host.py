@@ -52,6 +52,14 @@ class HostBackend(Protocol):
     ) -> npt.NDArray[np.uint32]:
         """[rows, count] 32-bit words; row r is those of elements first + r * stride on."""
 
+    def rank(
+        self, key: Key, rows: int, columns: int, zeros: int, left: int, count: int
+    ) -> sparse.Thresholds:
+        """The ``zeros``-th smallest keys of columns [left, left + count)."""
+
+    def zero(self, out: Buffer, first: int, limits: sparse.Thresholds, key: Key) -> None:
+        """Write zeros into out, the elements from ``first`` on, where ``sparse_`` has them."""
+
 
 _pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
 _pools_lock = threading.Lock()
@@ -96,13 +104,22 @@ def fill(
     _samples(backend, out, region.spans(), key, sampler, dtype, threads, mask)
 
 
+def fill_contiguous(
+    backend: HostBackend, out: Buffer, key: Key, sampler: Sampler, dtype: DType, threads: int
+) -> None:
+    """Write samples into a whole, contiguous tensor."""
+    size = out.size
+    if size <= PARALLEL:
+        backend.fill_rows(out, 1, 0, size, 0, 0, key, sampler, dtype)
+    else:
+        spans = Spans(0, (), (Axis(size, 1, 1),), size)
+        _samples(backend, out, spans, key, sampler, dtype, threads, None)
+
+
 class _Ones:
     """In the place of a backend: ones instead of samples."""
 
     name = "ones"
-
-    def __init__(self, backend: HostBackend) -> None:
-        self.words = backend.words
 
     def fill_rows(self, out: Buffer, *_: Any) -> None:
         out[:] = 1
@@ -120,35 +137,34 @@ def keep_mask(
     mask = None
     if zeros := recipe.zeros(shape[0]):
         mask = _sparse_mask(backend, sparse.mask_key(key), shape, zeros, 1)
-    sampler = Sampler("constant", (1.0,))
-    _samples(_Ones(backend), out, region.spans(), key, sampler, DType.FLOAT32, 1, mask)
+    sampler = Sampler("constant")
+    _samples(_Ones(), out, region.spans(), key, sampler, DType.FLOAT32, 1, mask)
+
+
+Mask = Callable[[Buffer, int], None]  # writes zeros into a chunk that begins at an index
 
 
 def _sparse_mask(
     backend: HostBackend, key: Key, shape: tuple[int, ...], zeros: int, threads: int
-) -> Callable[[int, int], npt.NDArray[np.bool_]]:
+) -> Mask:
     rows, columns = shape
     if rows >= 2**32:
         raise ValueError(f"sparse_ supports fewer than 2**32 rows, got {rows}")
     limits = sparse.Thresholds(np.empty(columns, np.uint32), np.empty(columns, np.uint32))
 
-    def words(first: int, count: int, rows: int, stride: int) -> npt.NDArray[np.uint32]:
-        return backend.words(key, first, count, rows, stride)
-
     def rank(left: int) -> None:
         count = min(step, columns - left)
-        part = sparse.rank_columns(words, rows, columns, zeros, left, count)
+        part = backend.rank(key, rows, columns, zeros, left, count)
         limits.word[left : left + count], limits.row[left : left + count] = part
 
     step = sparse.columns_at_once(rows, columns)
     tasks = [partial(rank, left) for left in range(0, columns, step)]
     _run(tasks, threads if rows * columns > PARALLEL else 1)
 
-    def zeroed(first: int, count: int) -> npt.NDArray[np.bool_]:
-        drawn = backend.words(key, first, count, 1, 0)[0]
-        return sparse.is_zeroed(limits, drawn, first // columns, first % columns)
+    def zero(chunk: Buffer, first: int) -> None:
+        backend.zero(chunk, first, limits, key)
 
-    return zeroed
+    return zero
 
 
 def _rows(axes: tuple[Axis, ...]) -> Iterator[tuple[int, int]]:
@@ -169,7 +185,7 @@ def _samples(
     sampler: Sampler,
     dtype: DType,
     threads: int,
-    mask: Callable[[int, int], npt.NDArray[np.bool_]] | None,
+    mask: Mask | None,
 ) -> None:
     first, rows, span, length = spans
     contiguous = len(span) == 1 and (span[0].local == 1 or length == 1) and mask is None
@@ -224,7 +240,7 @@ def _scatter(
     key: Key,
     sampler: Sampler,
     dtype: DType,
-    mask: Callable[[int, int], npt.NDArray[np.bool_]] | None,
+    mask: Mask | None,
 ) -> None:
     """Generate one chunk of a row contiguously, then copy it to where it lies."""
     length = math.prod(axis.size for axis in span)
@@ -232,7 +248,7 @@ def _scatter(
     chunk = np.empty(count, out.dtype)
     backend.fill_rows(chunk, 1, 0, count, first + position, 0, key, sampler, dtype)
     if mask is not None:
-        chunk[mask(first + position, count)] = 0
+        mask(chunk, first + position)
     _place(out, span, position, chunk)
 
 

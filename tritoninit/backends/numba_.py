@@ -13,7 +13,8 @@ import hashlib
 import inspect
 import types
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
+from pathlib import Path
 from typing import Any
 
 import numba
@@ -25,6 +26,7 @@ from numba.extending import intrinsic
 
 from tritoninit import arith, philox, sampling, sampling64
 from tritoninit.sampler import DType, Sampler
+from tritoninit.sparse import Thresholds
 from tritoninit.stream import Key
 
 Buffer = npt.NDArray[Any]
@@ -100,7 +102,7 @@ def _compiled_operations() -> dict[str, Any]:
 
 
 @lru_cache
-def _scope(module: types.ModuleType) -> dict[str, Any]:
+def compiled_scope(module: types.ModuleType) -> dict[str, Any]:
     """The module's globals with arith's operations and its own functions compiled."""
     scope = dict(vars(module))
     scope.update(_compiled_operations())
@@ -114,12 +116,12 @@ def _scope(module: types.ModuleType) -> dict[str, Any]:
 
 
 @lru_cache
-def _source_hash() -> str:
+def source_hash() -> str:
     digest = hashlib.blake2b(digest_size=6)
     for module in (arith, philox, sampling, sampling64):
         digest.update(inspect.getsource(module).encode())
-    with open(__file__, "rb") as own:
-        digest.update(own.read())
+    for path in sorted(Path(__file__).parent.glob("numba_*.py")):
+        digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
@@ -216,15 +218,15 @@ def kernel(kind: str, dtype: DType) -> Callable[..., None]:
     template = _rows2 if dtype.is_double else _rows4
     scope = {
         "U": U,
-        "philox4x32": _scope(philox)["philox4x32"],
+        "philox4x32": compiled_scope(philox)["philox4x32"],
         "store": numba.njit(STORES[dtype], forceinline=True),
     }
     if kind == "words":
         scope["sample"] = numba.njit(_words4, forceinline=True)
     else:
-        scope["sample"] = _scope(module)[f"{kind}{2 if dtype.is_double else 4}"]
+        scope["sample"] = compiled_scope(module)[f"{kind}{2 if dtype.is_double else 4}"]
     bound = types.FunctionType(template.__code__, scope, template.__name__)
-    bound.__qualname__ = f"{kind}_{dtype.value}_{_source_hash()}"
+    bound.__qualname__ = f"{kind}_{dtype.value}_{source_hash()}"
     bound.__module__ = __name__
     return numba.njit(nogil=True, cache=True, error_model="numpy", boundscheck=False)(bound)
 
@@ -247,7 +249,6 @@ class NumbaBackend:
         dtype: DType,
     ) -> None:
         """Fill ``rows`` runs of ``length`` elements; see ``host.HostBackend``."""
-        scalar = np.float64 if dtype.is_double else np.float32
         kernel(sampler.kind, dtype)(
             out,
             rows,
@@ -257,7 +258,7 @@ class NumbaBackend:
             row_global,
             np.uint64(key.seed),
             np.uint64(key.offset),
-            tuple(scalar(value) for value in sampler.params),
+            sampler.params,
         )
 
     def words(
@@ -269,3 +270,17 @@ class NumbaBackend:
         run = kernel("words", DType.FLOAT32)
         run(out.reshape(-1), rows, count, count, first, stride, seed, offset, ())
         return out
+
+    def rank(
+        self, key: Key, rows: int, columns: int, zeros: int, left: int, count: int
+    ) -> Thresholds:
+        """The thresholds of some columns; see ``host.HostBackend``."""
+        from tritoninit.backends import numba_sparse
+
+        return numba_sparse.rank(partial(self.words, key), key, rows, columns, zeros, left, count)
+
+    def zero(self, out: Buffer, first: int, limits: Thresholds, key: Key) -> None:
+        """Write the zeros of ``sparse_``; see ``host.HostBackend``."""
+        from tritoninit.backends import numba_sparse
+
+        numba_sparse.zero(out, first, limits, key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from tritoninit import sampling, sampling64
 from tritoninit.arith import U64
 from tritoninit.philox import philox4x32
 from tritoninit.sampler import DType, Sampler
+from tritoninit.sparse import Thresholds, is_zeroed, rank_columns
 from tritoninit.stream import Key
 
 Buffer = npt.NDArray[Any]
@@ -56,15 +58,13 @@ def block_words(key: Key, first_block: int, blocks: int) -> tuple[U64, U64, U64,
 
 def _fill_run(out: Buffer, first: int, key: Key, sampler: Sampler, dtype: DType) -> None:
     lanes = 2 if dtype.is_double else 4
-    scalar = np.float64 if dtype.is_double else np.float32
-    params = tuple(scalar(value) for value in sampler.params)
     sample: Any = (TWO if dtype.is_double else FOUR)[sampler.kind]
     done = 0
     while done < out.size:
         block, skip = divmod(first + done, lanes)
         count = min(out.size - done, BLOCKS * lanes - skip)
         needed = -(-(skip + count) // lanes)
-        values = np.stack(sample(*block_words(key, block, needed), params), axis=-1).reshape(-1)
+        values = np.stack(sample(*block_words(key, block, needed), sampler.params), axis=-1).reshape(-1)
         out[done : done + count] = to_storage(values[skip : skip + count], dtype)
         done += count
 
@@ -99,3 +99,15 @@ class NumpyBackend:
         element = start + np.arange(count, dtype=np.int64)
         counter = (element >> 2).view(np.uint64) + np.uint64(key.offset)
         return np.choose(element & 3, philox4x32(counter, np.uint64(key.seed))).astype(np.uint32)
+
+    def rank(
+        self, key: Key, rows: int, columns: int, zeros: int, left: int, count: int
+    ) -> Thresholds:
+        """The thresholds of some columns; see ``host.HostBackend``."""
+        return rank_columns(partial(self.words, key), rows, columns, zeros, left, count)
+
+    def zero(self, out: Buffer, first: int, limits: Thresholds, key: Key) -> None:
+        """Write the zeros of ``sparse_``; see ``host.HostBackend``."""
+        drawn = self.words(key, first, out.size, 1, 0)[0]
+        columns = limits.word.size
+        out[is_zeroed(limits, drawn, first // columns, first % columns)] = 0

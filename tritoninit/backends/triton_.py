@@ -49,7 +49,7 @@ def fill(
         if zeros := recipe.zeros(rows):
             mask_key = sparse.mask_key(key)
             limits = _thresholds(out, rows, columns, zeros, mask_key)
-            _launch(out, spans, mask_key, Sampler("mask", integers=(columns, rows)), limits)
+            _launch(out, spans, mask_key, Sampler("mask", integers=(1, columns, rows, 0)), limits)
 
 
 def _thresholds(
@@ -116,6 +116,20 @@ def _launch_part(
     sampler: Sampler,
     limits: tuple[torch.Tensor, torch.Tensor] | None,
 ) -> None:
+    programs, arguments = launch_arguments(out, spans, key, sampler, limits)
+    if programs > GRID:
+        raise ValueError(f"a launch of {programs} programs exceeds {GRID}; fill it in parts")
+    fill_kernel[(programs,)](**arguments)
+
+
+def launch_arguments(
+    out: torch.Tensor,
+    spans: Spans,
+    key: Key,
+    sampler: Sampler,
+    limits: tuple[torch.Tensor, torch.Tensor] | None,
+) -> tuple[int, dict[str, Any]]:
+    """The number of programs, and the arguments of ``kernels.fill.fill``."""
     first, rows, span, length = spans
     itemsize = out.element_size()
     lanes = 4 if itemsize == 4 else 8
@@ -131,14 +145,19 @@ def _launch_part(
     reach = first + sum((axis.size - 1) * axis.stride for axis in rows) + length
     low, high = key.offset + (first // lanes * lanes >> 2), key.offset + (reach >> 2) + BLOCK
     limit, last = limits or (out, out)
-    sizes = (length, *sampler.integers)
+    period, channels, group_rows, centre = sampler.integers or (1, 1, 1, 0)
+    sizes = (length, period, channels, group_rows)
     arguments: dict[str, Any] = dict(
         out=out,
+        first=first,
         length=length,
         seed=key.seed,
         offset=key.offset,
-        params=sampler.params,
-        integers=sampler.integers,
+        constants=tuple(float(value) for value in sampler.params),
+        period=period,
+        channels=channels,
+        rows=group_rows,
+        centre=centre,
         threshold=limit,
         tie=last,
         tiles=tiles,
@@ -164,7 +183,4 @@ def _launch_part(
         num_warps=WARPS,
         enable_fp_fusion=False,
     )
-    grid = row_count * tiles
-    if grid > GRID:
-        raise ValueError(f"a launch of {grid} programs exceeds {GRID}; fill the tensor in parts")
-    fill_kernel[(grid,)](first=first, **arguments)
+    return row_count * tiles, arguments

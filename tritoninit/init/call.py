@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
@@ -13,7 +14,14 @@ from torch.overrides import handle_torch_function, has_torch_function_unary
 from tritoninit.fill import fill
 from tritoninit.generator import key_of
 from tritoninit.init.parity import check_random_dtype
-from tritoninit.layout import Placement, check_writable, place
+from tritoninit.layout import (
+    PLAIN_TYPES,
+    Placement,
+    as_shape,
+    check_strided,
+    check_writable,
+    place,
+)
 from tritoninit.recipe import Recipe
 from tritoninit.region import Shape
 from tritoninit.stream import Key
@@ -25,23 +33,50 @@ Offset = Shape | int | None
 
 
 def overridable(function: Callable[P, R]) -> Callable[P, R]:
-    """Hand the call to the tensor's ``__torch_function__`` where it has one."""
+    """Hand the call to the tensor's ``__torch_function__`` where it has one.
+
+    As in torch.nn.init it is given every argument by name, defaults included; of
+    ``global_shape`` and ``global_offset`` those that were given.
+    """
+
+    signature = inspect.signature(function)
 
     @functools.wraps(function)
     def dispatched(*args: Any, **kwargs: Any) -> Any:
         tensor = args[0] if args else kwargs.get("tensor")
         if has_torch_function_unary(tensor):
-            return handle_torch_function(dispatched, (tensor,), *args, **kwargs)
+            bound = signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            passed = {
+                name: value
+                for name, value in bound.arguments.items()
+                if value is not None or name not in ("global_shape", "global_offset")
+            }
+            return handle_torch_function(dispatched, (tensor,), **passed)
+        if not isinstance(tensor, Tensor) and (args or "tensor" in kwargs):
+            raise TypeError(f"tensor must be a torch.Tensor, got {type(tensor).__name__}")
         return function(*args, **kwargs)
 
     return dispatched
 
 
+def has_no_memory(tensor: Tensor, global_shape: Shape | None, global_offset: Offset) -> bool:
+    """Whether there is nothing to fill: a meta or a fake tensor.
+
+    A part of a larger tensor must lie within it all the same.
+    """
+    if not is_symbolic(tensor):
+        return False
+    if global_shape is not None or global_offset is not None:
+        place(tensor, global_shape, global_offset)
+    return True
+
+
 def is_symbolic(tensor: Tensor) -> bool:
-    """Meta tensors, and fake ones, have no memory to fill."""
+    """Whether the tensor is a meta or a fake one."""
     if tensor.is_meta:
         return True
-    if type(tensor) in (Tensor, torch.nn.Parameter):
+    if type(tensor) in PLAIN_TYPES:
         return False
     from torch._subclasses.fake_tensor import FakeTensor
 
@@ -50,17 +85,23 @@ def is_symbolic(tensor: Tensor) -> bool:
 
 def shape_of(tensor: Tensor, global_shape: Shape | None) -> Shape:
     """The shape that fans, groups and columns are counted on."""
-    return tuple(tensor.shape) if global_shape is None else tuple(global_shape)
+    if global_shape is not None:
+        return as_shape("global_shape", global_shape)
+    if not is_symbolic(tensor):
+        check_strided(tensor)
+    return tuple(tensor.shape)
 
 
-def checked(tensor: Tensor, global_shape: Shape | None, global_offset: Offset) -> Placement:
-    """The tensor's place, after the checks that torch's in-place operations make."""
+def checked(tensor: Tensor, global_shape: Shape | None, global_offset: Offset) -> Placement | None:
+    """Where the tensor lies (None: it is whole), after the checks that torch itself makes."""
     check_writable(tensor)
+    if global_shape is None and global_offset is None:
+        return None
     return place(tensor, global_shape, global_offset)
 
 
 def write_random(
-    tensor: Tensor, recipe: Recipe, generator: Generator, placement: Placement
+    tensor: Tensor, recipe: Recipe, generator: Generator, placement: Placement | None
 ) -> Tensor:
     """Draw the key, then write; the last step of every random initializer."""
     check_random_dtype(tensor, recipe)

@@ -11,12 +11,18 @@ from tritoninit.init.call import (
     Generator,
     Offset,
     checked,
-    is_symbolic,
+    has_no_memory,
     overridable,
     shape_of,
     write_random,
 )
-from tritoninit.init.parity import check_normal, check_uniform
+from tritoninit.init.parity import (
+    as_float,
+    as_floats,
+    check_normal,
+    check_truncation,
+    check_uniform,
+)
 from tritoninit.recipe import Normal, Orthogonal, Sparse, TruncNormal, Uniform
 from tritoninit.region import Shape
 
@@ -52,11 +58,12 @@ def uniform_(
     >>> tritoninit.init.uniform_(torch.empty(2), -1.0, 1.0, generator=tritoninit.Key(0))
     tensor([-0.6882, -0.1737])
     """
+    a, b = as_floats("uniform_", a, b)
     check_uniform(tensor, a, b)
-    if is_symbolic(tensor):
+    if has_no_memory(tensor, global_shape, global_offset):
         return tensor
     placement = checked(tensor, global_shape, global_offset)
-    return write_random(tensor, Uniform(float(a), float(b)), generator, placement)
+    return write_random(tensor, Uniform(a, b), generator, placement)
 
 
 @overridable
@@ -84,13 +91,15 @@ def normal_(
 
     Raises:
         RuntimeError: std < 0 or NaN, as ``Tensor.normal_``.
-        ValueError: mean or std is not finite (torch fills the tensor with NaN).
+        ValueError: mean or std is not finite, or beyond the range of the arithmetic: float32,
+            for float64 float64 (torch fills the tensor with NaN or infinities).
     """
+    mean, std = as_floats("normal_", mean, std)
     check_normal(tensor, mean, std)
-    if is_symbolic(tensor):
+    if has_no_memory(tensor, global_shape, global_offset):
         return tensor
     placement = checked(tensor, global_shape, global_offset)
-    return write_random(tensor, Normal(float(mean), float(std)), generator, placement)
+    return write_random(tensor, Normal(mean, std), generator, placement)
 
 
 @overridable
@@ -128,13 +137,15 @@ def trunc_normal_(
             the values here are right.
 
     Raises:
-        RuntimeError: a > b or a NaN bound, as ``Tensor.uniform_`` does in torch.nn.init.
+        RuntimeError: a > b, a NaN bound, or no finite value of the dtype in [a, b], as
+            ``Tensor.uniform_`` does in torch.nn.init.
         ValueError: std is not finite and positive, or mean is not finite.
     """
-    if not a <= b:
-        check_uniform(tensor, a, b)
-    recipe = TruncNormal(float(mean), float(std), float(a), float(b))
-    if is_symbolic(tensor):
+    mean, std = as_float("mean", mean), as_float("std", std)
+    a, b = as_float("a", a), as_float("b", b)
+    check_truncation(tensor, a, b)
+    recipe = TruncNormal(mean, std, a, b)
+    if has_no_memory(tensor, global_shape, global_offset):
         return tensor
     if (mean < a - 2 * std) or (mean > b + 2 * std):
         warnings.warn(
@@ -166,15 +177,22 @@ def orthogonal_(
         generator: a torch.Generator, a :class:`tritoninit.Key`, or None
         global_shape: the shape of the tensor that ``tensor`` is a part of
         global_offset: where the part begins
+
+    A global tensor without elements is returned as it is and consumes nothing, as in torch.
+
+    Raises:
+        ValueError: fewer than 2 dimensions, or a gain that is not finite (torch writes NaN).
     """
-    if len(shape_of(tensor, global_shape)) < 2:
+    shape = shape_of(tensor, global_shape)
+    if len(shape) < 2:
         raise ValueError("Only tensors with 2 or more dimensions are supported")
+    gain = as_float("gain", gain)
     if not math.isfinite(gain):
         raise ValueError(f"orthogonal_ expects a finite gain, got gain={gain}")
-    if is_symbolic(tensor):
+    if has_no_memory(tensor, global_shape, global_offset) or 0 in shape:
         return tensor
     placement = checked(tensor, global_shape, global_offset)
-    return write_random(tensor, Orthogonal(float(gain)), generator, placement)
+    return write_random(tensor, Orthogonal(gain), generator, placement)
 
 
 @overridable
@@ -206,9 +224,10 @@ def sparse_(
     """
     if len(shape_of(tensor, global_shape)) != 2:
         raise ValueError("Only tensors with 2 dimensions are supported")
+    (_, std) = as_floats("normal_", 0.0, std)
     check_normal(tensor, 0.0, std)
-    recipe = Sparse(float(sparsity), float(std))
-    if is_symbolic(tensor):
+    recipe = Sparse(as_float("sparsity", sparsity), std)
+    if has_no_memory(tensor, global_shape, global_offset):
         return tensor
     placement = checked(tensor, global_shape, global_offset)
     return write_random(tensor, recipe, generator, placement)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,25 +12,78 @@ from tritoninit.layout import DTYPES
 from tritoninit.recipe import Normal, Orthogonal, Recipe, Sparse, TruncNormal, Uniform
 
 
-def _scratch(dtype: torch.dtype, size: int) -> Tensor:
-    return torch.empty((size, size), dtype=dtype, device="cpu")
+def _scratch(dtype: torch.dtype, device: str = "cpu") -> Tensor:
+    return torch.empty((1, 1), dtype=dtype, device=device)
+
+
+def _private() -> torch.Generator:
+    """A generator of its own, so that an attempt leaves every other one alone."""
+    return torch.Generator()
+
+
+def _real(dtype: torch.dtype) -> torch.dtype:
+    return dtype.to_real() if dtype.is_complex else dtype
+
+
+def as_float(name: str, value: Any) -> float:
+    """``value`` as a float; TypeError where it is not a real number."""
+    if not hasattr(value, "__float__"):
+        raise TypeError(f"{name} must be a number, got {type(value).__name__}")
+    return float(value)
+
+
+def as_floats(method: str, *values: Any) -> tuple[float, ...]:
+    """``values`` as floats; raises what ``Tensor.<method>`` raises for other arguments."""
+    for value in values:
+        if type(value) is not float and type(value) is not int:
+            getattr(_scratch(torch.float32), method)(*values, generator=_private())
+            break
+    return tuple(float(value) for value in values)
+
+
+NARROWEST = 2.0**-102  # below it (b - a) / 2**24 is subnormal in float32 and loses its bits
 
 
 def check_uniform(tensor: Tensor, a: float, b: float) -> None:
     """Raise what ``Tensor.uniform_`` raises for these bounds and this dtype."""
-    real = tensor.dtype.to_real() if tensor.is_complex() else tensor.dtype
-    limit = torch.finfo(real).max if real.is_floating_point else math.inf
+    limit = _largest(tensor.dtype)
     if not (a <= b and -limit <= a and b <= limit and b - a <= limit):
-        _scratch(tensor.dtype, 0).uniform_(a, b)
+        _scratch(tensor.dtype).uniform_(a, b, generator=_private())
         raise ValueError(f"uniform_ expects finite bounds with a <= b, got a={a}, b={b}")
+    if 0 < b - a < NARROWEST and _real(tensor.dtype) != torch.float64:
+        raise ValueError(f"uniform_ expects b - a to be 0 or at least 2**-102, got a={a}, b={b}")
+
+
+def check_truncation(tensor: Tensor, a: float, b: float) -> None:
+    """Raise what ``Tensor.uniform_`` raises where [a, b] is empty or holds no finite value."""
+    limit = _largest(tensor.dtype)
+    if not (a <= b and a <= limit and -limit <= b):
+        check_uniform(tensor, a, b)
+
+
+def _largest(dtype: torch.dtype) -> float:
+    real = _real(dtype)
+    return torch.finfo(real).max if real.is_floating_point else math.inf
 
 
 def check_normal(tensor: Tensor, mean: float, std: float) -> None:
-    """Raise what ``Tensor.normal_`` raises; NaN and infinities, which it accepts, as well."""
-    if not std >= 0:
-        _scratch(torch.float32, 0).normal_(mean, std)
-    if not (math.isfinite(mean) and math.isfinite(std)):
-        raise ValueError(f"normal_ expects a finite mean and std, got mean={mean}, std={std}")
+    """Raise what ``Tensor.normal_`` raises; for NaN, which it accepts, and infinity as well.
+
+    A mean or std that the arithmetic (float32, for float64 float64) rounds to infinity counts
+    as infinite.
+    """
+    meta = tensor.is_meta
+    inexact = tensor.is_floating_point() or tensor.is_complex()
+    if not std >= 0 or (meta and not inexact):
+        dtype = tensor.dtype if meta else torch.float32
+        _scratch(dtype, "meta" if meta else "cpu").normal_(mean, std)
+    double = _real(tensor.dtype) == torch.float64
+    limit = torch.finfo(torch.float64 if double else torch.float32).max
+    if not (abs(mean) <= limit and std <= limit):
+        raise ValueError(
+            f"normal_ expects a finite mean and std, at most {limit:.4g} for dtype"
+            f" {tensor.dtype}, got mean={mean}, std={std}"
+        )
 
 
 def check_random_dtype(tensor: Tensor, recipe: Recipe) -> None:
@@ -39,14 +93,12 @@ def check_random_dtype(tensor: Tensor, recipe: Recipe) -> None:
         return
     if dtype.is_complex and isinstance(recipe, Uniform | Normal | Sparse):
         return
-    # A generator of its own, so that the attempt leaves the global one alone.
-    generator = torch.Generator()
     if isinstance(recipe, Uniform):
-        _scratch(dtype, 1).uniform_(generator=generator)
+        _scratch(dtype).uniform_(generator=_private())
     elif isinstance(recipe, TruncNormal):
-        torch.nn.init.trunc_normal_(_scratch(dtype, 1), generator=generator)
+        torch.nn.init.trunc_normal_(_scratch(dtype), generator=_private())
     elif isinstance(recipe, Orthogonal):
-        torch.nn.init.orthogonal_(_scratch(dtype, 1), generator=generator)
+        torch.nn.init.orthogonal_(_scratch(dtype), generator=_private())
     else:
-        _scratch(dtype, 1).normal_(generator=generator)
+        _scratch(dtype).normal_(generator=_private())
     raise NotImplementedError(f"{recipe} is not implemented for dtype {dtype}")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from operator import index
+
 import torch
 from torch import Tensor
 
 from tritoninit.fill import fill
-from tritoninit.init.call import Offset, checked, is_symbolic, overridable, shape_of
-from tritoninit.layout import place
+from tritoninit.init.call import Offset, checked, has_no_memory, overridable, shape_of
+from tritoninit.layout import check_inference, place
 from tritoninit.recipe import Dirac, Eye
 from tritoninit.region import Shape
 
@@ -28,8 +30,7 @@ def constant_(
         global_shape: the shape of the tensor that ``tensor`` is a part of
         global_offset: where the part begins
     """
-    if global_shape is not None or global_offset is not None:
-        place(tensor, global_shape, global_offset)
+    _check_constant(tensor, global_shape, global_offset)
     with torch.no_grad():
         return tensor.fill_(val)
 
@@ -47,10 +48,16 @@ def zeros_(
     tensor: Tensor, *, global_shape: Shape | None = None, global_offset: Offset = None
 ) -> Tensor:
     """Fill the tensor with the scalar value `0`; see :func:`constant_`."""
-    if global_shape is not None or global_offset is not None:
-        place(tensor, global_shape, global_offset)
+    _check_constant(tensor, global_shape, global_offset)
     with torch.no_grad():
         return tensor.zero_()
+
+
+def _check_constant(tensor: Tensor, global_shape: Shape | None, global_offset: Offset) -> None:
+    """torch's own fill accepts any layout and overlapping memory, so that is all."""
+    check_inference(tensor)
+    if global_shape is not None or global_offset is not None:
+        place(tensor, global_shape, global_offset)
 
 
 @overridable
@@ -69,7 +76,7 @@ def eye_(
     """
     if len(shape_of(tensor, global_shape)) != 2:
         raise ValueError("Only tensors with 2 dimensions are supported")
-    if is_symbolic(tensor):
+    if has_no_memory(tensor, global_shape, global_offset):
         return tensor
     fill(tensor, Eye(), None, checked(tensor, global_shape, global_offset))
     return tensor
@@ -101,11 +108,14 @@ def dirac_(
     shape = shape_of(tensor, global_shape)
     if len(shape) not in (3, 4, 5):
         raise ValueError("Only tensors with 3, 4, or 5 dimensions are supported")
-    if groups < 1:
-        raise ValueError(f"groups must be a positive integer, got {groups}")
+    if groups == 0:
+        raise ValueError("groups must be a positive integer, got 0")
     if shape[0] % groups != 0:
         raise ValueError("dim 0 must be divisible by groups")
-    if is_symbolic(tensor):
+    groups = index(groups)
+    if groups < 0:
+        raise ValueError(f"groups must be a positive integer, got {groups}")
+    if has_no_memory(tensor, global_shape, global_offset):
         return tensor
     fill(tensor, Dirac(groups), None, checked(tensor, global_shape, global_offset))
     return tensor

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 import warnings
+from typing import TYPE_CHECKING
 
 from torch import Tensor
-from torch.nn.init import _FanMode, _NonlinearityType, calculate_gain
+from torch.nn.init import calculate_gain
 
 from tritoninit.init.call import Generator, Offset, overridable, shape_of
 from tritoninit.init.distributions import normal_, uniform_
 from tritoninit.region import Shape
+
+if TYPE_CHECKING:
+    from torch.nn.init import _FanMode, _NonlinearityType
 
 
 def _calculate_fan_in_and_fan_out(

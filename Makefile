@@ -1,0 +1,76 @@
+# Commands of tritoninit.  Each sets up .venv with pinned packages first; `gpu-check` uses PYTHON
+# as it is, and downloads nothing.
+#
+#   make demo        build a Llama-style model from meta, print its plan, check a sample of it
+#   make test        all tests; the Triton kernels run in Triton's interpreter
+#   make lint        ruff and mypy
+#   make bench       the benchmarks, into RESULTS
+#   make gpu-check   on a CUDA machine: conformance on the GPU, then the benchmarks
+#   make clean       remove .venv, caches and build products
+
+PYTHON ?= python3
+RESULTS ?=
+BIN := .venv/bin
+
+# torch's exact version is pinned: a looser one fetches gigabytes of another release's packages.
+RUN_PACKAGES := torch==2.13.0 triton==3.7.1 numba==0.68.1 numpy==2.4.6 tqdm==4.70.1 rich==15.0.0 \
+	setuptools==84.2.1
+DEV_PACKAGES := scipy==1.17.1 mpmath==1.3.0 pytest==9.2.0 hypothesis==6.170.15 \
+	matplotlib==3.11.2 ruff==0.17.6 mypy==2.4.1
+
+INSTALL := -m pip install --quiet --disable-pip-version-check
+INSTALL_SELF := $(INSTALL) --no-deps --no-build-isolation --editable .
+
+.PHONY: demo test lint bench gpu-check clean
+.NOTPARALLEL:
+
+demo: .venv/run
+	@echo "== demo: a Llama-style model from meta"
+	$(BIN)/tritoninit demo
+
+test: .venv/dev
+	@echo "== tests"
+	$(BIN)/python -m pytest tests --ignore=tests/conformance
+	@echo "== conformance: oracle, numpy, numba and Triton's interpreter, bit for bit"
+	TRITON_INTERPRET=1 $(BIN)/python -m pytest tests/conformance
+
+lint: .venv/dev
+	@echo "== lint: ruff check, ruff format, mypy"
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy tritoninit
+
+bench: .venv/dev
+	@echo "== benchmarks"
+	benchmarks/run $(BIN)/python "$(RESULTS)"
+
+gpu-check:
+	@echo "== gpu-check with $(PYTHON)"
+	$(PYTHON) benchmarks/requirements.py
+	$(PYTHON) $(INSTALL_SELF)
+	@echo "== conformance on the GPU"
+	$(PYTHON) -m pytest -W default $(wildcard tests/conformance tests/gpu)
+	@echo "== benchmarks"
+	benchmarks/run $(PYTHON) "$(RESULTS)"
+
+clean:
+	@echo "== clean"
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find benchmarks kernels tests tritoninit -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/python: Makefile
+	@echo "== .venv from $(PYTHON)"
+	@$(PYTHON) -c 'import sys; sys.version_info < (3, 11) and sys.exit("Python 3.11 or later is needed, PYTHON is " + sys.version)'
+	$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/run: .venv/python pyproject.toml
+	@echo "== installing $(RUN_PACKAGES)"
+	$(BIN)/python $(INSTALL) $(RUN_PACKAGES)
+	$(BIN)/python $(INSTALL_SELF)
+	@touch $@
+
+.venv/dev: .venv/run
+	@echo "== installing $(DEV_PACKAGES)"
+	$(BIN)/python $(INSTALL) $(DEV_PACKAGES)
+	@touch $@

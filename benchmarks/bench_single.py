@@ -1,0 +1,213 @@
+"""Single fills: tritoninit.init beside torch.nn.init, tensor.fill_ and other libraries.
+
+    python -m benchmarks.bench_single [--sizes 2^20,2^26] [--dtypes float32] [--threads 1]
+
+Both sides use their default generator.  ``fill_`` on the same memory is the ceiling: what the
+memory takes without any computing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import tritoninit
+from benchmarks import common, gate, peers
+from benchmarks.timing import Contestant, Timing, as_json, duration, interleave
+
+SIZES = {
+    "cpu": "2^0,2^4,2^8,2^12,2^16,2^20,2^24,2^26",
+    "cuda": "2^0,2^8,2^16,2^20,2^24,2^26,2^28",
+}
+QUICK_SIZES = "2^0,2^8,2^16,2^20"
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+Fill = Callable[[ModuleType, Tensor], Any]
+
+SIZED: dict[str, Fill] = {
+    "normal_": lambda init, tensor: init.normal_(tensor),
+    "uniform_": lambda init, tensor: init.uniform_(tensor),
+    "trunc_normal_": lambda init, tensor: init.trunc_normal_(tensor),  # std 1, bounds -2 and 2
+    "kaiming_uniform_": lambda init, tensor: init.kaiming_uniform_(tensor, a=math.sqrt(5)),
+    "xavier_normal_": lambda init, tensor: init.xavier_normal_(tensor),
+    "constant_": lambda init, tensor: init.constant_(tensor, 0.5),
+    "eye_": lambda init, tensor: init.eye_(tensor),
+}
+SHAPED: dict[str, tuple[tuple[int, ...], Fill]] = {
+    "dirac_": ((512, 512, 3, 3), lambda init, tensor: init.dirac_(tensor)),
+    "sparse_": ((4096, 4096), lambda init, tensor: init.sparse_(tensor, 0.1)),
+    "orthogonal_": ((1024, 1024), lambda init, tensor: init.orthogonal_(tensor)),
+}
+QUICK_SHAPES = {
+    "dirac_": (64, 64, 3, 3),
+    "sparse_": (256, 256),
+    "orthogonal_": (128, 128),
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One initializer on one shape in one dtype."""
+
+    op: str
+    shape: tuple[int, ...]
+    dtype: str
+    fill: Fill
+
+
+def matrix(numel: int) -> tuple[int, int]:
+    """The most nearly square matrix of ``numel`` elements, no taller than wide."""
+    rows = next(r for r in range(math.isqrt(numel), 0, -1) if numel % r == 0)
+    return rows, numel // rows
+
+
+def sizes(text: str) -> list[int]:
+    """Comma-separated numbers of elements, in digits or as powers: ``1000,2^20``."""
+    found = []
+    for part in text.split(","):
+        base, _, exponent = part.strip().partition("^")
+        value = int(base) ** int(exponent) if exponent else int(base)
+        if value < 1:
+            raise argparse.ArgumentTypeError(f"expected sizes of at least 1, got {part}")
+        found.append(value)
+    return found
+
+
+def dtypes(text: str) -> list[str]:
+    """Comma-separated names of dtypes."""
+    names = [part.strip() for part in text.split(",")]
+    for name in names:
+        if name not in DTYPES:
+            raise argparse.ArgumentTypeError(f"expected some of {', '.join(DTYPES)}, got {name}")
+    return names
+
+
+def cases(options: argparse.Namespace) -> list[Case]:
+    """Every case of this run, in the order of the table."""
+    found = []
+    for dtype in options.dtypes:
+        for op, fill in SIZED.items():
+            found += [Case(op, matrix(numel), dtype, fill) for numel in options.sizes]
+        for op, (shape, fill) in SHAPED.items():
+            if op == "orthogonal_" and dtype != "float32":
+                continue  # torch's QR has no 16-bit dtypes
+            found.append(Case(op, QUICK_SHAPES[op] if options.quick else shape, dtype, fill))
+    return found
+
+
+def measure(case: Case, memory: Tensor, quick: bool, skipped: dict[str, str]) -> dict[str, Timing]:
+    """The timings of every contestant on the same memory."""
+    tensor = memory[: math.prod(case.shape)].view(case.shape)
+    contestants = [
+        Contestant("tritoninit", lambda: case.fill(tritoninit.init, tensor)),
+        Contestant("torch.nn.init", lambda: case.fill(torch.nn.init, tensor)),
+        Contestant("fill_", lambda: tensor.fill_(0.5)),
+        *peers.contestants(case.op, tensor, skipped),
+    ]
+    return interleave(contestants, tensor.device, quick)
+
+
+def line(case: Case, timings: dict[str, Timing]) -> str:
+    """One row of the table on the terminal."""
+    ours, torchs = timings["tritoninit"].median_s, timings["torch.nn.init"].median_s
+    numel = math.prod(case.shape)
+    others = "  ".join(
+        f"{name} {duration(timing.median_s)}"
+        for name, timing in timings.items()
+        if name not in ("tritoninit", "torch.nn.init", "fill_")
+    )
+    return (
+        f"{case.op:17}{case.dtype:9}{'x'.join(map(str, case.shape)):>13}"
+        f"{duration(ours):>10}{duration(torchs):>10}{torchs / ours:>8.2f}x"
+        f"{numel / ours / 1e6:>10.4g}{numel * DTYPES[case.dtype].itemsize / ours / 1e9:>9.3g}"
+        f"{timings['fill_'].median_s / ours:>7.0%}"
+        f"{timings['tritoninit'].rounds:>4}/{timings['torch.nn.init'].rounds:<4}{others}"
+    )
+
+
+def slowest(results: list[tuple[Case, dict[str, Timing]]]) -> str:
+    """How often, and by how much at most, torch.nn.init is faster."""
+    gaps = [
+        (timings["tritoninit"].median_s - timings["torch.nn.init"].median_s, case)
+        for case, timings in results
+    ]
+    behind = [gap for gap, _ in gaps if gap > 0]
+    gap, case = max(gaps, key=lambda pair: pair[0])
+    if not behind:
+        return f"faster than torch.nn.init in all {len(gaps)} cases"
+    where = f"{case.op} {case.dtype} {'x'.join(map(str, case.shape))}"
+    return (
+        f"slower than torch.nn.init in {len(behind)} of {len(gaps)} cases, by"
+        f" {duration(statistics.median(behind))} at the median and {duration(gap)} at most"
+        f" ({where})"
+    )
+
+
+def document(
+    options: argparse.Namespace,
+    facts: dict[str, Any],
+    skipped: dict[str, str],
+    results: list[tuple[Case, dict[str, Timing]]],
+) -> dict[str, Any]:
+    """The JSON file, of the cases so far."""
+    return {
+        "benchmark": "single",
+        "environment": facts,
+        "quick": options.quick,
+        "not_timed": skipped,
+        "results": [
+            {
+                "op": case.op,
+                "dtype": case.dtype,
+                "shape": case.shape,
+                "timings": as_json(timings),
+            }
+            for case, timings in results
+        ],
+    }
+
+
+def main() -> None:
+    """Check, time, print, and write the file."""
+    parser = common.parser("Single fills beside torch.nn.init")
+    parser.add_argument("--sizes", type=sizes, help="elements, such as 2^20,2^26")
+    parser.add_argument("--dtypes", type=dtypes, help=f"default: {','.join(DTYPES)}")
+    options = parser.parse_args()
+    device = common.apply(options)
+    if options.sizes is None:
+        options.sizes = sizes(QUICK_SIZES if options.quick else SIZES[device.type])
+    if options.dtypes is None:
+        options.dtypes = list(DTYPES)
+    todo = cases(options)
+    largest = max(math.prod(case.shape) for case in todo)
+    gate.check(device, [DTYPES[name] for name in options.dtypes], largest)
+    facts = common.environment(device)
+    print(common.describe(facts))
+    print(
+        f"{'':17}{'':9}{'shape':>13}{'ours':>10}{'torch':>10}{'ratio':>9}{'M/s':>10}{'GB/s':>9}"
+        f"{'fill_':>7}  rounds (ours/torch)"
+    )
+    skipped: dict[str, str] = {}
+    results: list[tuple[Case, dict[str, Timing]]] = []
+    memory = torch.empty(0)
+    for case in todo:
+        if memory.dtype != DTYPES[case.dtype] or not memory.numel():
+            memory = torch.empty(largest, dtype=DTYPES[case.dtype], device=device)
+        timings = measure(case, memory, options.quick, skipped)
+        print(line(case, timings), flush=True)
+        results.append((case, timings))
+        common.write_json(options.json, document(options, facts, skipped, results))
+    print(slowest(results))
+    for peer, reason in skipped.items():
+        print(f"not timed: {peer}: {reason}")
+
+
+if __name__ == "__main__":
+    main()

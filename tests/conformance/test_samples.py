@@ -1,0 +1,92 @@
+"""One body for every backend: oracle = numpy = numba = Triton, bit for bit."""
+
+from __future__ import annotations
+
+import math
+
+from tests.conformance import exact
+import numpy as np
+import pytest
+from tests.conformance.backends import AVAILABLE, GUARD, run, supports, untouched
+from tests.conformance.cases import CASES, DTYPES, indices
+
+from tritoninit.recipe import Normal, Recipe, TruncNormal, Uniform
+from tritoninit.region import Region
+from tritoninit.sampler import DType, lower
+
+RECIPES: dict[str, Recipe] = {
+    "uniform": Uniform(-1.25, 2.0),
+    "uniform at its bound": Uniform(1.0, 2.0),
+    "normal": Normal(0.5, 0.02),
+    "truncated at 2": TruncNormal(0.0, 1.0, -2.0, 2.0),
+    "truncated, narrow": TruncNormal(0.1, 1.0, -0.001, 0.2),
+    "truncated at 3": TruncNormal(0.0, 0.02, -0.06, 0.06),
+    "truncated on both sides": TruncNormal(0.0, 1.0, -4.0, 1.0),
+    "truncated far above": TruncNormal(0.0, 1.0, 3.0, 5.0),
+    "truncated far below": TruncNormal(0.0, 1.0, -math.inf, -8.0),
+    "truncated out of reach": TruncNormal(0.0, 0.02, -2.0, 2.0),
+}
+
+
+def bits_of(value: float, dtype: DType) -> int:
+    """The stored bits of a value of the dtype."""
+    if dtype is DType.FLOAT16:
+        return int(np.float16(value).view(np.int16))
+    single = np.float32(value)
+    return int(single.view(np.int32)) if dtype is DType.FLOAT32 else int(single.view(np.int32) >> 16)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=lambda d: d.value)
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES.keys())
+@pytest.mark.parametrize("name", AVAILABLE)
+def test_samples_equal_exact_rational_arithmetic(name: str, recipe: Recipe, dtype: DType) -> None:
+    case = CASES["starts in a block"]
+    buffer = run(name, recipe, case.region, case.shape, case.key, dtype)
+    sampler = lower(recipe, case.shape, dtype)
+    index, place = indices(case)
+    for i in [*range(12), *range(len(index) - 12, len(index))]:
+        expected = exact.stored(exact.element(case.key, int(index[i]), sampler), dtype)
+        assert buffer[place[i]] == bits_of(expected, dtype), f"element {index[i]}"
+
+
+@pytest.mark.parametrize("label", CASES)
+@pytest.mark.parametrize("dtype", [*DTYPES, DType.FLOAT64], ids=lambda d: d.value)
+@pytest.mark.parametrize("name", AVAILABLE)
+def test_every_layout_holds_the_elements_of_the_flat_stream(
+    name: str, dtype: DType, label: str
+) -> None:
+    case = CASES[label]
+    recipe = RECIPES["normal"]
+    if not supports(name, recipe, dtype):
+        pytest.skip(f"{dtype.value} is computed on the host, not by {name}")
+    buffer = run(name, recipe, case.region, case.shape, case.key, dtype, case.shift)
+    index, place = indices(case)
+    written = np.zeros(buffer.size, bool)
+    written[place] = True
+    assert (buffer[~written] == np.array(untouched(dtype)).astype(buffer.dtype)).all()
+    if index.size:
+        low, high = int(index.min()), int(index.max())
+        run_from = min(low, max(0, high - (1 << 16)))
+        flat = Region.flat_run(high + 1, run_from, high + 1 - run_from)
+        reference = run("numpy", recipe, flat, (high + 1,), case.key, dtype)[GUARD - 8 :]
+        assert (buffer[place] == reference[index - run_from]).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=lambda d: d.value)
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES.keys())
+@pytest.mark.parametrize("name", [name for name in AVAILABLE if name != "numpy"])
+def test_backends_agree_on_every_distribution(name: str, recipe: Recipe, dtype: DType) -> None:
+    for label in ("odd size", "transposed", "columns"):
+        case = CASES[label]
+        arguments = (recipe, case.region, case.shape, case.key, dtype, case.shift)
+        assert (run(name, *arguments) == run("numpy", *arguments)).all(), label
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES.keys())
+def test_float64_agrees_between_numpy_and_numba(recipe: Recipe) -> None:
+    case = CASES["starts in a block"]
+    arguments = (recipe, case.region, case.shape, case.key, DType.FLOAT64)
+    reference = run("numpy", *arguments)
+    for name in AVAILABLE:
+        if supports(name, recipe, DType.FLOAT64):
+            assert (run(name, *arguments) == reference).all()

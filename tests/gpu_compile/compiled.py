@@ -1,0 +1,140 @@
+"""Compile the project's kernels ahead of time, for GPUs that need not be there.
+
+    python -m tests.gpu_compile.compiled sm_90 listings.json
+
+writes the listings of every variant for a target.  It runs in a process of its own, because
+Triton's interpreter, once switched on, replaces the compiler for the whole process.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import triton
+import triton.language as tl
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+from tests.gpu_compile.variants import (
+    BROKEN,
+    INTEGERS,
+    LAYOUTS,
+    OPERATIONS,
+    PARAMS,
+    SPARSE,
+    TARGETS,
+    Target,
+    Variant,
+    variants,
+)
+from tritoninit.backends.triton_ import COLUMNS, REGISTERS, ROWS, WARPS, block_of
+from tritoninit.kernels.fill import fill
+from tritoninit.kernels.sparse import column_thresholds
+
+TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
+
+
+class Listing(NamedTuple):
+    """What a kernel became: PTX and SASS, or AMD GCN assembly."""
+
+    samples: int  # a thread computes
+    ptx: str = ""
+    sass: str = ""
+    usage: str = ""  # cuobjdump -res-usage
+    amdgcn: str = ""
+
+
+@triton.jit
+def operation(out, OPERATION: tl.constexpr, SIZE: tl.constexpr):
+    """One floating-point operation an element, and nothing else."""
+    lanes = tl.arange(0, SIZE)
+    value = tl.load(out + lanes)
+    if OPERATION == "sqrt_rn":
+        value = tl.sqrt_rn(value)
+    elif OPERATION == "div_rn":
+        value = tl.div_rn(value, tl.load(out + SIZE + lanes))
+    elif OPERATION == "approximate":
+        value = tl.log(tl.sqrt(value))
+    else:
+        tl.static_assert(OPERATION == "contracted")
+        value = value * value + tl.load(out + SIZE + lanes)
+    tl.store(out + lanes, value)
+
+
+def blocks(variant: Variant) -> int:
+    """Counters a program, as the launches choose them."""
+    layout = LAYOUTS[variant.layout]
+    return block_of(variant.kind, strided=layout["STRIDED"], wide=layout["WIDE"])
+
+
+def source(variant: Variant) -> ASTSource:
+    """The kernel with the types of its arguments."""
+    constants: dict[str, Any]
+    if variant.kind in OPERATIONS + BROKEN:
+        kernel = operation
+        constants = {"OPERATION": variant.kind, "SIZE": 4 * blocks(variant)}
+        types: dict[str, Any] = {"out": f"*{variant.dtype}"}
+    elif variant.kind == SPARSE:
+        kernel = column_thresholds
+        constants = {"ROWS": ROWS, "COLUMNS": COLUMNS}
+        types = {"threshold": "*u32", "tie": "*u32", "seed": "u64", "offset": "u64"}
+    else:
+        kernel = fill
+        constants = {"KIND": variant.kind, "BLOCK": blocks(variant), **LAYOUTS[variant.layout]}
+        types = {
+            "out": f"*{variant.dtype}",
+            "threshold": "*u32",
+            "tie": "*u32",
+            "params": ("fp32",) * PARAMS[variant.kind],
+            "integers": ("i64",) * INTEGERS.get(variant.kind, 0),
+            "seed": "u64",
+            "offset": "u64",
+            "tiles": "i32",
+        }
+    names = kernel.arg_names
+    signature = {n: "constexpr" if n in constants else types.get(n, "i64") for n in names}
+    paths = {(names.index(name),): value for name, value in constants.items()}
+    return ASTSource(kernel, signature, paths, {})
+
+
+def compile_variant(variant: Variant, target: Target) -> Listing:
+    """Compile as the launches do: WARPS warps, no contraction of products and sums."""
+    options = {"num_warps": WARPS, "enable_fp_fusion": variant.kind == "contracted"}
+    if target.backend == "cuda":
+        options["maxnreg"] = REGISTERS
+    kernel = triton.compile(
+        source(variant),
+        target=GPUTarget(target.backend, target.arch, target.warp),
+        options=options,
+    )
+    samples = 4 * blocks(variant) // (WARPS * target.warp)
+    if target.backend == "hip":
+        return Listing(samples, amdgcn=kernel.asm["amdgcn"])
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as cubin:
+        cubin.write(kernel.asm["cubin"])
+        cubin.flush()
+        sass = _tool("nvdisasm", "-c", cubin.name)
+        usage = _tool("cuobjdump", "-res-usage", cubin.name)
+    return Listing(samples, ptx=kernel.asm["ptx"], sass=sass, usage=usage)
+
+
+def _tool(name: str, *arguments: str) -> str:
+    command = [str(TOOLS / name), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def main(target: str, path: str) -> None:
+    listings = {
+        "/".join(variant): compile_variant(variant, TARGETS[target])._asdict()
+        for variant in variants(target)
+    }
+    Path(path).write_text(json.dumps(listings))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,117 @@
+"""AMD GCN assembly for gfx942: the equivalents of the checks on PTX.
+
+An integer division is carried out in floating point on AMD (a reciprocal estimate, corrected
+to the exact quotient), so counts are compared with a kernel of the same layout that has the
+same address arithmetic and samples nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from types import SimpleNamespace
+
+import pytest
+
+from tests.gpu_compile.conftest import Listings
+from tests.gpu_compile.expected import LANES, operations
+from tests.gpu_compile.variants import (
+    BROKEN,
+    OPERATIONS,
+    SAMPLERS,
+    Variant,
+    label,
+    layout_only,
+    variants,
+)
+
+TARGET = "gfx942"
+FMA = re.compile(r"v_(pk_)?(fma|fmac|fmamk|fmaak|mad|mac)_(mix\w*_)?f(32|16)")
+FUNCTIONS = re.compile(r"v_(exp|log|sin|cos|rsq|tanh)\w*_f(16|32)|v_mad_f32|v_mac_f32|v_fma_mix")
+SPILLS = (".amdhsa_private_segment_fixed_size", ".vgpr_spill_count:", "; ScratchSize:")
+KEEP_SUBNORMALS = 3  # .amdhsa_float_denorm_mode_*: neither inputs nor outputs are flushed
+NEAREST_EVEN = 0
+
+ours = [variant for variant in variants(TARGET) if variant.kind not in OPERATIONS + BROKEN]
+all_kernels = pytest.mark.parametrize("variant", ours, ids=label)
+sampled = [variant for variant in ours if variant.kind in SAMPLERS]
+all_samplers = pytest.mark.parametrize("variant", sampled, ids=label)
+
+
+def mnemonics(amdgcn: str) -> Counter[str]:
+    """The instructions without the suffix of their encoding."""
+    names = re.findall(r"^\s+((?:v|s|global|buffer|flat|scratch)_\w+)", amdgcn, re.MULTILINE)
+    return Counter(re.sub(r"_(e32|e64|sdwa|dpp)$", "", name) for name in names)
+
+
+def fmas(found: Counter[str]) -> int:
+    """Fused multiply-adds of an element; a packed instruction is two."""
+    return sum(
+        number * (2 if name.startswith("v_pk_") else 1)
+        for name, number in found.items()
+        if FMA.fullmatch(name)
+    )
+
+
+def field(amdgcn: str, name: str) -> int:
+    """A number the assembler is given about the kernel."""
+    found = re.search(rf"{re.escape(name)}\s+(\d+)", amdgcn)
+    assert found is not None, name
+    return int(found.group(1))
+
+
+def within(operation: SimpleNamespace, name: str) -> int:
+    """How often an instruction (or fma) occurs in one sqrt_rn or div_rn."""
+    found = mnemonics(operation.amdgcn)
+    return (fmas(found) if name == "fma" else found[name]) // operation.samples
+
+
+@all_kernels
+def test_no_approximate_function(listings: dict[str, Listings], variant: Variant) -> None:
+    found = mnemonics(listings[TARGET][variant].amdgcn)
+    assert [name for name in found if FUNCTIONS.match(name)] == []
+
+
+@all_samplers
+def test_every_operation_was_written(listings: dict[str, Listings], variant: Variant) -> None:
+    """Contraction would add an fma; a fast root or quotient would lack its corrections."""
+    kernels = listings[TARGET]
+    kernel = kernels[variant]
+    found = mnemonics(kernel.amdgcn)
+    base = mnemonics(kernels[layout_only(variant)].amdgcn)
+    alone = {name: kernels[Variant(name, "fp32", "contiguous")] for name in OPERATIONS}
+    written = Counter(
+        {name: n * kernel.samples // LANES for name, n in operations(variant.kind).items()}
+    )
+    corrections = sum(within(alone[name], "fma") * written[name] for name in OPERATIONS)
+    assert fmas(found) - fmas(base) == written["fma"] + corrections
+    assert found["v_sqrt_f32"] == written["sqrt_rn"]
+    for name in ("v_div_scale_f32", "v_div_fmas_f32", "v_div_fixup_f32"):
+        assert found[name] == within(alone["div_rn"], name) * written["div_rn"]
+    assert found["v_rcp_f32"] - base["v_rcp_f32"] == written["div_rn"]
+
+
+@all_kernels
+def test_no_scratch_memory(listings: dict[str, Listings], variant: Variant) -> None:
+    amdgcn = listings[TARGET][variant].amdgcn
+    assert [field(amdgcn, name) for name in SPILLS] == [0] * len(SPILLS)
+    assert not [name for name in mnemonics(amdgcn) if name.startswith("scratch_")]
+
+
+@all_kernels
+def test_ieee_arithmetic(listings: dict[str, Listings], variant: Variant) -> None:
+    amdgcn = listings[TARGET][variant].amdgcn
+    assert field(amdgcn, ".amdhsa_float_denorm_mode_32") == KEEP_SUBNORMALS
+    assert field(amdgcn, ".amdhsa_float_denorm_mode_16_64") == KEEP_SUBNORMALS
+    assert field(amdgcn, ".amdhsa_float_round_mode_32") == NEAREST_EVEN
+
+
+def test_the_checks_find_what_they_look_for(listings: dict[str, Listings]) -> None:
+    approximate = mnemonics(listings[TARGET][Variant("approximate", "fp32", "contiguous")].amdgcn)
+    assert [name for name in approximate if FUNCTIONS.match(name)] != []
+    contracted = listings[TARGET][Variant("contracted", "fp32", "contiguous")]
+    assert fmas(mnemonics(contracted.amdgcn)) == contracted.samples
+    for name, root in (("sqrt_rn", "v_sqrt_f32"), ("div_rn", "v_div_fixup_f32")):
+        kernel = listings[TARGET][Variant(name, "fp32", "contiguous")]
+        assert within(kernel, root) == 1
+        assert within(kernel, "fma") >= 2

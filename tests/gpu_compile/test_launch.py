@@ -1,0 +1,86 @@
+"""The arguments of real launches compile: bound by Triton's own launcher, without a GPU.
+
+What a launch passes decides the signature (tuples, integers equal to 1, words above 2**63), so
+kernels that compile from a hand-written signature may still fail at their first launch.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from triton.backends.compiler import GPUTarget
+from triton.runtime import driver
+
+from tritoninit.backends import triton_
+from tritoninit.kernels.fill import fill
+from tritoninit.recipe import Constant, Dirac, Eye, Normal, Recipe, TruncNormal, Uniform
+from tritoninit.region import Region
+from tritoninit.sampler import DType, Sampler, lower
+from tritoninit.stream import Key
+
+
+class NoDevice:
+    """A driver that compiles for sm_90 and has nothing to launch on."""
+
+    def get_current_target(self) -> GPUTarget:
+        return GPUTarget("cuda", 90, 32)
+
+    def get_current_device(self) -> int:
+        return 0
+
+    def get_current_stream(self, device: int) -> int:
+        return 0
+
+
+@pytest.fixture
+def no_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver, "_active", NoDevice(), raising=False)
+
+
+RECIPES: dict[str, tuple[Recipe, tuple[int, ...]]] = {
+    "uniform": (Uniform(0.0, 1.0), (64, 64)),
+    "normal": (Normal(0.0, 1.0), (64, 64)),
+    "truncated": (TruncNormal(0.0, 1.0, 3.0, 5.0), (64, 64)),
+    "constant": (Constant(1.0), (64, 64)),
+    "eye": (Eye(), (64, 64)),
+    "dirac": (Dirac(2), (8, 4, 1)),
+}
+
+
+def compiled(out: torch.Tensor, region: Region, key: Key, sampler: Sampler) -> Any:
+    limits = (out.view(torch.int32).view(torch.uint32),) * 2 if sampler.kind == "mask" else None
+    _, arguments = triton_.launch_arguments(out, region.spans(), key, sampler, limits)
+    return fill.warmup(**arguments, grid=(1,))
+
+
+@pytest.mark.parametrize("label", RECIPES)
+@pytest.mark.parametrize("key", [Key(0), Key(2**64 - 1, 2**63)], ids=["small", "large"])
+@pytest.mark.usefixtures("no_device")
+def test_launches_of_every_kind_compile(label: str, key: Key) -> None:
+    recipe, shape = RECIPES[label]
+    out = torch.empty(shape)
+    region = Region.whole(shape, tuple(out.stride()))
+    kernel = compiled(out.view(-1), region, key, lower(recipe, shape, DType.FLOAT32))
+    assert "st.global" in kernel.asm["ptx"]
+
+
+@pytest.mark.usefixtures("no_device")
+def test_masks_compile() -> None:
+    out = torch.empty(64, 64)
+    region = Region.whole((64, 64), (64, 1))
+    kernel = compiled(out.view(-1), region, Key(0), Sampler("mask", integers=(1, 64, 64, 0)))
+    assert "st.global" in kernel.asm["ptx"]
+
+
+@pytest.mark.usefixtures("no_device")
+def test_launches_that_differ_in_numbers_share_one_kernel() -> None:
+    """Neither sizes nor keys nor constants may cost a compilation."""
+    kernels = set()
+    for rows, key in ((64, Key(0)), (63, Key(1, 1)), (1, Key(2**64 - 1, 16)), (4096, Key(5, 2**40))):
+        out = torch.empty(rows, 64)
+        region = Region.whole((rows, 64), (64, 1))
+        sampler = lower(Normal(float(rows), 1.0), (rows, 64), DType.FLOAT32)
+        kernels.add(compiled(out.view(-1), region, key, sampler).hash)
+    assert len(kernels) == 1

@@ -1,0 +1,161 @@
+"""PTX and SASS: only the arithmetic that was written, no spills, 16-byte stores, the budget."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from types import SimpleNamespace
+
+import pytest
+
+from tests.gpu_compile.conftest import Listings
+from tests.gpu_compile.expected import LANES, operations
+from tests.gpu_compile.listing import (
+    WIDE_STORE,
+    count,
+    full_tile,
+    instructions,
+    mix,
+    opcode,
+    resource,
+)
+from tests.gpu_compile.variants import (
+    BROKEN,
+    NVIDIA,
+    OPERATIONS,
+    SAMPLERS,
+    SPARSE,
+    Variant,
+    dtypes_of,
+    label,
+    variants,
+)
+
+# Correctly rounded, or exact.  ``cvt`` to bf16x2 and f16x2 packs two rounded values.
+EXACT = re.compile(
+    r"(fma|mul|add|sub)\.rn\.f32(x2)?"
+    r"|(sqrt|div)\.rn\.f32"
+    r"|(max|min|neg|abs|selp)\.f32"
+    r"|setp\.\w+\.f32"
+    r"|cvt\.rn\.(f32|bf16|f16)\.[us](16|32)"
+    r"|cvt\.rn\.(bf16|f16)(x2)?\.f32"
+)
+FLOATING = re.compile(r"\.b?f(16|32|64)(x2)?\b")
+FUNCTIONS = re.compile(r"^(ex2|lg2|sin|cos|tanh|rcp|rsqrt)\b")
+
+# Instructions a sample on the path of a full tile, sm_90: float32 moves 4 bytes a sample.
+BUDGET = {"uniform": 15, "normal": 40, "rational": 42}
+
+ours = [(t, v) for t in NVIDIA for v in variants(t) if v.kind not in OPERATIONS + BROKEN]
+sampled = [(t, v) for t, v in ours if v.kind in SAMPLERS]
+all_kernels = pytest.mark.parametrize(("target", "variant"), ours, ids=label)
+all_samplers = pytest.mark.parametrize(("target", "variant"), sampled, ids=label)
+
+
+def opcodes(ptx: str) -> Counter[str]:
+    """The PTX instructions by name, predicates left out."""
+    return Counter(re.findall(r"^\s+(?:@!?%p\d+\s+)?([a-z][\w.:]*)\s+[^;]*;", ptx, re.MULTILINE))
+
+
+def inexact(ptx: str) -> list[str]:
+    """Floating-point instructions that may differ between GPUs or from IEEE 754."""
+    return [
+        name
+        for name in opcodes(ptx)
+        if FUNCTIONS.match(name) or (FLOATING.search(name) and not EXACT.fullmatch(name))
+    ]
+
+
+def local_memory(kernel: SimpleNamespace) -> list[str]:
+    """Signs of registers that did not fit."""
+    found = [text for text in instructions(kernel.sass) if opcode(text)[:3] in ("STL", "LDL")]
+    for name in ("STACK", "LOCAL"):
+        if resource(kernel.usage, name):
+            found.append(f"{name}:{resource(kernel.usage, name)}")
+    return found
+
+
+@all_kernels
+def test_only_exact_instructions(
+    listings: dict[str, Listings], target: str, variant: Variant
+) -> None:
+    assert inexact(listings[target][variant].ptx) == []
+
+
+@all_kernels
+def test_no_spills(listings: dict[str, Listings], target: str, variant: Variant) -> None:
+    assert local_memory(listings[target][variant]) == []
+
+
+@all_samplers
+def test_every_ptx_operation_was_written(
+    listings: dict[str, Listings], target: str, variant: Variant
+) -> None:
+    """A contracted product and sum would be one fma more than the source has."""
+    kernel = listings[target][variant]
+    written = operations(variant.kind)
+    found = opcodes(kernel.ptx)
+    for name, instruction in (("fma", "fma"), ("sqrt_rn", "sqrt"), ("div_rn", "div")):
+        expected = written[name] * kernel.samples // LANES
+        packed = 2 * found[f"{instruction}.rn.f32x2"]  # sm_100 has a fused multiply-add of pairs
+        assert found[f"{instruction}.rn.f32"] + packed == expected, name
+
+
+@all_samplers
+def test_ptxas_contracts_nothing(
+    listings: dict[str, Listings], target: str, variant: Variant
+) -> None:
+    """FFMA on the path of a full tile: those written, and those in a root or a quotient."""
+    kernel = listings[target][variant]
+    store = WIDE_STORE if WIDE_STORE in kernel.sass else "STG"
+    written = operations(variant.kind)
+    expected = written["fma"] * kernel.samples // LANES
+    for name in OPERATIONS:
+        alone = listings[target][Variant(name, "fp32", "contiguous")]
+        inside = mix(full_tile(alone.sass, "STG"))["FFMA"] // alone.samples
+        expected += inside * written[name] * kernel.samples // LANES
+    found = mix(full_tile(kernel.sass, store))
+    assert found["FFMA"] + 2 * found["FFMA2"] == expected
+
+
+@pytest.mark.parametrize("target", NVIDIA)
+@pytest.mark.parametrize("kind", ["uniform", "normal", "tails", "constant", "words"])
+def test_full_tiles_are_stored_16_bytes_at_once(
+    listings: dict[str, Listings], target: str, kind: str
+) -> None:
+    for dtype in dtypes_of(kind)[:2]:
+        kernel = listings[target][Variant(kind, dtype, "contiguous")]
+        path = full_tile(kernel.sass)
+        size = 2 if dtype == "bf16" else 4
+        assert count(path, WIDE_STORE) == kernel.samples * size // 16
+        assert count(path, "STG") == count(path, WIDE_STORE)
+
+
+@pytest.mark.parametrize("kind", BUDGET)
+def test_instructions_a_sample(listings: dict[str, Listings], kind: str) -> None:
+    kernel = listings["sm_90"][Variant(kind, "fp32", "contiguous")]
+    assert len(full_tile(kernel.sass)) / kernel.samples <= BUDGET[kind]
+
+
+@pytest.mark.parametrize("target", NVIDIA)
+def test_thresholds_use_no_floating_point(listings: dict[str, Listings], target: str) -> None:
+    kernel = listings[target][Variant(SPARSE, "u32", "contiguous")]
+    assert not [name for name in opcodes(kernel.ptx) if FLOATING.search(name)]
+
+
+@pytest.mark.parametrize("target", NVIDIA)
+def test_the_checks_find_what_they_look_for(listings: dict[str, Listings], target: str) -> None:
+    approximate = listings[target][Variant("approximate", "fp32", "contiguous")]
+    assert any("sqrt.approx" in name for name in inexact(approximate.ptx))
+    assert any("ftz" in name or "lg2" in name for name in inexact(approximate.ptx))
+    contracted = listings[target][Variant("contracted", "fp32", "contiguous")]
+    assert opcodes(contracted.ptx)["fma.rn.f32"] == contracted.samples
+    assert mix(full_tile(contracted.sass, "STG"))["FFMA"] == contracted.samples
+
+
+def test_local_memory_is_found() -> None:
+    spilled = SimpleNamespace(
+        sass="        /*0010*/                   STL [R1+0x8], R2 ;",
+        usage="REG:96 STACK:16 SHARED:0 LOCAL:0",
+    )
+    assert local_memory(spilled) == ["STL [R1+0x8], R2", "STACK:16"]

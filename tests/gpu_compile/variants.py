@@ -1,0 +1,97 @@
+"""The kernel variants that are compiled without a GPU, and the targets they are compiled for."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Target(NamedTuple):
+    """A GPU architecture as Triton names it."""
+
+    name: str
+    backend: str
+    arch: int | str
+    warp: int  # threads
+
+
+class Variant(NamedTuple):
+    """One specialisation of ``kernels/fill.py:fill``, or the other kernels by name."""
+
+    kind: str
+    dtype: str
+    layout: str
+
+
+TARGETS = {
+    target.name: target
+    for target in (
+        Target("sm_80", "cuda", 80, 32),
+        Target("sm_90", "cuda", 90, 32),
+        Target("sm_100", "cuda", 100, 32),
+        Target("gfx942", "hip", "gfx942", 64),
+    )
+}
+NVIDIA = [name for name, target in TARGETS.items() if target.backend == "cuda"]
+
+# Constants and integers each kind takes (``tritoninit/sampler.py``).
+PARAMS = {
+    "uniform": 2,
+    "normal": 2,
+    "clamped_normal": 4,
+    "rational": 6,
+    "log": 6,
+    "tail": 19,
+    "tails": 20,
+    "constant": 1,
+    "diagonal": 0,
+    "mask": 0,
+    "words": 0,
+}
+INTEGERS = {"diagonal": 4, "mask": 2}
+SAMPLERS = [kind for kind, count in PARAMS.items() if count > 1]
+DTYPES = ("fp32", "bf16", "fp16")
+
+# How a launch addresses memory (``kernels/fill.py``): an aligned tensor, rows at any address,
+# strided rows, and strided rows of a tensor whose positions need 64 bits.
+LAYOUTS = {
+    "contiguous": dict(ALIGNED=True, STRIDED=False, ROWS=False, WIDE=False, CARRY=False),
+    "unaligned": dict(ALIGNED=False, STRIDED=False, ROWS=True, WIDE=False, CARRY=True),
+    "strided": dict(ALIGNED=False, STRIDED=True, ROWS=True, WIDE=False, CARRY=True),
+    "wide": dict(ALIGNED=False, STRIDED=True, ROWS=True, WIDE=True, CARRY=True),
+}
+# Layouts differ in integer arithmetic, whatever the kind; ``constant`` has nothing else.
+LAYOUT_KINDS = ("normal", "mask", "constant")
+
+# Kernels that hold one operation, to know what a target makes of it.
+OPERATIONS = ("sqrt_rn", "div_rn")
+# Kernels with what the checks must find: a fast square root, and a contracted product and sum.
+BROKEN = ("approximate", "contracted")
+SPARSE = "column_thresholds"
+
+
+def dtypes_of(kind: str) -> tuple[str, ...]:
+    """The element types a kind writes; raw words have one."""
+    return ("u32",) if kind == "words" else DTYPES
+
+
+def variants(target: str) -> list[Variant]:
+    """All kinds on all targets; all dtypes and layouts on sm_90, the fewest elsewhere."""
+    full = target == "sm_90"
+    chosen = []
+    for kind in PARAMS:
+        dtypes = dtypes_of(kind)
+        chosen += [Variant(kind, dtype, "contiguous") for dtype in dtypes[: 3 if full else 2]]
+        if full or kind in LAYOUT_KINDS:
+            chosen += [Variant(kind, dtypes[0], layout) for layout in list(LAYOUTS)[1:]]
+    chosen += [Variant(name, "fp32", "contiguous") for name in (*OPERATIONS, *BROKEN)]
+    return [*chosen, Variant(SPARSE, "u32", "contiguous")]
+
+
+def layout_only(variant: Variant) -> Variant:
+    """The kernel of the same layout that computes no sample."""
+    return Variant("constant", "fp32", variant.layout)
+
+
+def label(value: object) -> str:
+    """How a target or a variant is called in a test's name."""
+    return "-".join(value) if isinstance(value, Variant) else str(value)

@@ -1,0 +1,172 @@
+"""The first layer: calls of torch.nn.init and tritoninit.init while init code runs.
+
+Some of them return early on meta (``trunc_normal_``, ``orthogonal_``, ``sparse_``, ``dirac_``,
+all of tritoninit.init), so that no operation is dispatched and the second layer sees nothing.
+The functions' code is exchanged, not their names: every reference sees it, be it imported by
+name, kept in a table, bound in a ``functools.partial`` or called by a deprecated alias.
+"""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FunctionType
+from typing import Any
+
+import torch
+
+from tritoninit import init
+from tritoninit.recipe import (
+    Constant,
+    Dirac,
+    Eye,
+    Normal,
+    Orthogonal,
+    Recipe,
+    Sparse,
+    TruncNormal,
+    Uniform,
+)
+from tritoninit.record.recorder import Recorder
+from tritoninit.stream import Key
+
+Function = Callable[..., Any]
+Arguments = dict[str, Any]
+
+# The initializers that all others end in, and their recipes.
+ELEMENTARY: dict[str, Callable[[Arguments], Recipe]] = {
+    "uniform_": lambda p: Uniform(float(p["a"]), float(p["b"])),
+    "normal_": lambda p: Normal(float(p["mean"]), float(p["std"])),
+    "trunc_normal_": lambda p: TruncNormal(*(float(p[n]) for n in ("mean", "std", "a", "b"))),
+    "constant_": lambda p: Constant(p["val"]),
+    "ones_": lambda _: Constant(1.0),
+    "zeros_": lambda _: Constant(0.0),
+    "eye_": lambda _: Eye(),
+    "dirac_": lambda p: Dirac(int(p["groups"])),
+    "orthogonal_": lambda p: Orthogonal(float(p["gain"])),
+    "sparse_": lambda p: Sparse(float(p["sparsity"]), float(p["std"])),
+}
+PUBLIC = tuple(name for name in init.__all__ if name.endswith("_"))
+
+_lock = threading.RLock()
+
+
+def _trampoline(*args: Any, _to: Function, **kwargs: Any) -> Any:
+    return _to(*args, **kwargs)
+
+
+def _copy_of(function: FunctionType) -> FunctionType:
+    copied = FunctionType(
+        function.__code__,
+        function.__globals__,
+        function.__name__,
+        function.__defaults__,
+        function.__closure__,
+    )
+    copied.__kwdefaults__ = function.__kwdefaults__
+    return copied
+
+
+@contextmanager
+def intercepted(recorder: Recorder) -> Iterator[None]:
+    """Send calls on the recorder's tensors to it; other tensors are filled as ever.
+
+    One thread at a time; the others wait.
+    """
+    with _lock:
+        changed: list[tuple[FunctionType, FunctionType]] = []
+        try:
+            for name in PUBLIC:
+                _exchange(getattr(torch.nn.init, name), _ours(recorder, name), changed)
+                if name in ELEMENTARY:
+                    inner = inspect.unwrap(getattr(init, name))
+                    _exchange(inner, _recording(recorder, name), changed)
+            # Called directly by some models; it returns early on meta as well.
+            private = getattr(torch.nn.init, "_no_grad_trunc_normal_", None)
+            if private is not None:
+                _exchange(private, _ours(recorder, "trunc_normal_"), changed)
+            yield
+        finally:
+            for function, original in changed:
+                function.__code__ = original.__code__
+                function.__kwdefaults__ = original.__kwdefaults__
+
+
+def _exchange(
+    function: Any,
+    replacement: Callable[[Function], Function],
+    changed: list[tuple[FunctionType, FunctionType]],
+) -> None:
+    original = _copy_of(function)
+    changed.append((function, original))
+    function.__kwdefaults__ = {"_to": replacement(original)}
+    function.__code__ = _trampoline.__code__
+
+
+def _tensor_of(args: tuple[Any, ...], kwargs: Arguments) -> Any:
+    return args[0] if args else kwargs.get("tensor")
+
+
+def _is_recorded(recorder: Recorder, tensor: Any) -> bool:
+    """The model's tensors, on meta or not, and temporaries on meta."""
+    return isinstance(tensor, torch.Tensor) and (
+        tensor.is_meta or recorder.find(tensor) is not None
+    )
+
+
+def _ours(recorder: Recorder, name: str) -> Callable[[Function], Function]:
+    """torch's initializer becomes tritoninit's."""
+
+    def replace(original: Function) -> Function:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            ours = _is_recorded(recorder, _tensor_of(args, kwargs))
+            return (getattr(init, name) if ours else original)(*args, **kwargs)
+
+        return call
+
+    return replace
+
+
+def _recording(recorder: Recorder, name: str) -> Callable[[Function], Function]:
+    """tritoninit's elementary initializer becomes a record of its recipe."""
+
+    def replace(original: Function) -> Function:
+        signature = inspect.signature(original)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            tensor = _tensor_of(args, kwargs)
+            if recorder.quiet or not _is_recorded(recorder, tensor):
+                return original(*args, **kwargs)
+            bound = signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            given = bound.arguments
+            if given["global_shape"] is not None or given["global_offset"] is not None:
+                raise recorder.refuse(
+                    f"{name} with global_shape={given['global_shape']} and global_offset="
+                    f"{given['global_offset']}; init code is given whole tensors",
+                    recorder.find(tensor),
+                )
+            # The arguments are checked by the initializer itself, on a tensor without memory.
+            with recorder.ignoring():
+                given["tensor"] = torch.empty_like(tensor, device="meta")
+                original(*bound.args, **bound.kwargs)
+            recorder.write(tensor, ELEMENTARY[name](given), _key_of(given.get("generator")))
+            return tensor
+
+        return call
+
+    return replace
+
+
+def _key_of(generator: object) -> Key | None:
+    """A key that init code gives stands; a torch.Generator gives way to the parameter's key."""
+    if generator is None or isinstance(generator, torch.Generator):
+        return None
+    if isinstance(generator, Key):
+        return generator
+    raise TypeError(
+        "generator must be a torch.Generator, a tritoninit.Key or None, got"
+        f" {type(generator).__name__}"
+    )

@@ -1,0 +1,101 @@
+"""Running a model's own init code, children first."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+from torch import nn
+
+from tritoninit.record.recorder import Recorder
+from tritoninit.record.targets import Target
+
+InitFn = Callable[[nn.Module], Any]
+
+OWN = ("reset_parameters", "_reset_parameters")
+WHOLE = ("init_weights", "initialize_weights")
+
+
+def initialise(
+    model: nn.Module, recorder: Recorder, targets: list[Target], init_fn: InitFn | None
+) -> None:
+    """Run the init code of every module that holds a tensor on meta, itself or below.
+
+    With ``init_fn``, that function for every module.  Without, ``reset_parameters()`` or
+    ``_reset_parameters()`` of every module, children first, and then ``init_weights()`` or
+    ``initialize_weights()`` of the outermost modules that have it.  Methods that need
+    arguments are left out.
+    """
+    owners = {id(slot.module) for t in targets if t.shadow is not None for slot in t.slots}
+    order = list(_children_first(model, "", set()))
+    names = {id(module): name for name, module in order}
+    concerned: set[int] = set()
+    for _, module in order:
+        below = (id(child) in concerned for child in module.children())
+        if id(module) in owners or any(below):
+            concerned.add(id(module))
+    for name, module in order:
+        if id(module) not in concerned:
+            continue
+        if init_fn is not None:
+            _run(recorder, name, module, _title(init_fn), partial(init_fn, module))
+        elif method := _method(module, OWN):
+            _run(recorder, name, module, method.__name__, method)
+    if init_fn is None:
+        for module, method in _outermost(model):
+            if id(module) in concerned:
+                _run(recorder, names[id(module)], module, method.__name__, method)
+
+
+def _children_first(
+    module: nn.Module, name: str, seen: set[int]
+) -> Iterator[tuple[str, nn.Module]]:
+    seen.add(id(module))
+    for key, child in module.named_children():
+        if id(child) not in seen:
+            yield from _children_first(child, f"{name}.{key}" if name else key, seen)
+    yield name, module
+
+
+def _outermost(module: nn.Module) -> Iterator[tuple[nn.Module, Callable[[], Any]]]:
+    if method := _method(module, WHOLE):
+        yield module, method
+    else:
+        for child in module.children():
+            yield from _outermost(child)
+
+
+def _method(module: nn.Module, names: tuple[str, ...]) -> Callable[[], Any] | None:
+    """The first of these methods that the module has and that needs no argument."""
+    for name in names:
+        method = getattr(module, name, None)
+        if not callable(method):
+            continue
+        parameters = inspect.signature(method).parameters.values()
+        variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+        if all(p.default is not p.empty or p.kind in variadic for p in parameters):
+            found: Callable[[], Any] = method
+            return found
+    return None
+
+
+def _title(function: object) -> str:
+    return str(getattr(function, "__name__", None) or type(function).__name__)
+
+
+def _run(
+    recorder: Recorder, name: str, module: nn.Module, title: str, code: Callable[[], Any]
+) -> None:
+    origin = f"{title} of {name or 'the model'} ({type(module).__name__})"
+    with recorder.at(origin):
+        try:
+            code()
+        except Exception as error:
+            if sys.version_info >= (3, 11):
+                error.add_note(f"while tritoninit ran {origin} on meta tensors")
+            raise
+    if recorder.failure is not None:
+        raise recorder.failure

@@ -1,0 +1,117 @@
+"""Putting shadows in the place of a model's tensors on meta, and taking them out again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tritoninit.record.targets import TABLES, RecordError, Target, make_shadow
+
+SETS = ("_non_persistent_buffers_set",)
+
+
+@dataclass(eq=False)
+class State:
+    """What a module held: its attributes, and the contents of its tables."""
+
+    module: nn.Module
+    name: str
+    attributes: dict[str, Any]
+    tables: dict[str, Any]
+
+    @classmethod
+    def of(cls, module: nn.Module, name: str) -> State:
+        """The module's state now."""
+        tables = {t: vars(module)[t].copy() for t in (*TABLES.values(), "_modules", *SETS)}
+        return cls(module, name, dict(vars(module)), tables)
+
+    def restore(self) -> None:
+        """Put everything back, in the containers it was in."""
+        vars(self.module).clear()
+        vars(self.module).update(self.attributes)
+        for table, contents in self.tables.items():
+            container = self.attributes[table]
+            container.clear()
+            container.update(contents)
+
+    def changed_attributes(self) -> dict[str, Any]:
+        """The plain attributes that were set since."""
+        return {
+            key: value
+            for key, value in vars(self.module).items()
+            if key not in self.tables
+            and not (key in self.attributes and self.attributes[key] is value)
+        }
+
+    def check_structure(self) -> None:
+        """Raise if parameters, buffers or modules came or went."""
+        for table in (*TABLES.values(), "_modules"):
+            before = {k for k, v in self.tables[table].items() if v is not None}
+            after = {k for k, v in vars(self.module)[table].items() if v is not None}
+            if before != after:
+                raise RecordError(
+                    f"init code changed the structure of {self.name or 'the model'}"
+                    f" ({type(self.module).__name__}): {table} held {sorted(before)}, now"
+                    f" {sorted(after)}; register them before the values are planned"
+                )
+
+
+class Shadows:
+    """The shadows of a model while its init code runs."""
+
+    def __init__(self, model: nn.Module, targets: list[Target]) -> None:
+        self.targets = targets
+        self.states = [State.of(module, name) for name, module in model.named_modules()]
+        self.real = [(t.tensor, t.tensor.detach()) for t in targets if not t.tensor.is_meta]
+        self.grads = [(tensor, tensor.requires_grad) for tensor, _ in self.real]
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Put the shadows in; whatever happens, the model is afterwards what it was."""
+        try:
+            for target in self.targets:
+                if target.tensor.is_meta:
+                    target.shadow = make_shadow(target.tensor)
+                    for module, key in target.slots:
+                        getattr(module, TABLES[target.kind])[key] = target.shadow
+            # Global generators are left as they are, even by init code that seeds them.
+            gpus = torch.cuda.device_count() if torch.cuda.is_initialized() else 0
+            with torch.random.fork_rng(devices=range(gpus)):
+                yield
+        finally:
+            for state in self.states:
+                state.restore()
+            for (tensor, data), (_, requires_grad) in zip(self.real, self.grads, strict=True):
+                if tensor.untyped_storage()._cdata != data.untyped_storage()._cdata:
+                    tensor.data = data  # init code assigned .data
+                tensor.requires_grad_(requires_grad)
+
+    def assigned(self) -> Iterator[tuple[Target, Tensor]]:
+        """The targets whose module now holds another tensor, and that tensor."""
+        for target in self.targets:
+            if target.shadow is None:
+                continue
+            table = TABLES[target.kind]
+            held = {id(t): t for t in (vars(m)[table][k] for m, k in target.slots)}
+            if len(held) > 1:
+                raise RecordError(
+                    f"init code assigned a new tensor to one of {', '.join(target.names)}, which"
+                    " were tied; write into the tensor instead"
+                )
+            (tensor,) = held.values()
+            if tensor is not target.shadow:
+                yield target, tensor
+
+    def changed_attributes(self) -> list[tuple[nn.Module, dict[str, Any]]]:
+        """The plain attributes that init code set, with the model's own tensors for shadows."""
+        originals = {id(t.shadow): t.tensor for t in self.targets if t.shadow is not None}
+        return [
+            (state.module, {k: originals.get(id(v), v) for k, v in changed.items()})
+            for state in self.states
+            if (changed := state.changed_attributes())
+        ]

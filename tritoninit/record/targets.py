@@ -1,0 +1,160 @@
+"""The tensors of a model, each once, under the name that the model gives it first."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
+
+from tritoninit.plan import View
+from tritoninit.recipe import Recipe
+from tritoninit.stream import Key
+
+TABLES = {"parameter": "_parameters", "buffer": "_buffers"}
+
+
+class RecordError(RuntimeError):
+    """A tensor whose initial values cannot be known from what init code did."""
+
+
+class Slot(NamedTuple):
+    """Where a module holds a tensor."""
+
+    module: nn.Module
+    key: str
+
+
+class Written(NamedTuple):
+    """A write as it was seen: what, where, and the code that asked for it."""
+
+    recipe: Recipe
+    view: View
+    key: Key | None
+    origin: str
+
+
+@dataclass(eq=False)
+class Target:
+    """One parameter or buffer, and what init code does to it.
+
+    ``shadow`` stands in the place of a tensor on meta; None means that the tensor has values
+    already, which stay.  ``stale`` is set once init code would have changed such values.
+    """
+
+    names: tuple[str, ...]
+    kind: str
+    tensor: Tensor
+    slots: list[Slot]
+    shadow: Tensor | None = None
+    writes: list[Written] = field(default_factory=list)
+    stale: bool = False
+
+    @property
+    def name(self) -> str:
+        """The first name."""
+        return self.names[0]
+
+    @property
+    def owner(self) -> str:
+        """The class of the module that holds it first."""
+        return type(self.slots[0].module).__name__
+
+    @property
+    def whole(self) -> View:
+        """The tensor as a view of its own memory."""
+        return View(tuple(self.tensor.shape), tuple(self.tensor.stride()), 0)
+
+    def __str__(self) -> str:
+        shape = list(self.tensor.shape)
+        return f"{self.name} ({self.kind} of {self.owner}, {shape}, {dtype_name(self.tensor)})"
+
+
+def dtype_name(tensor: Tensor) -> str:
+    """torch's name of the dtype, without the module."""
+    return str(tensor.dtype).removeprefix("torch.")
+
+
+def storage_of(tensor: Tensor) -> int | None:
+    """An identifier of the tensor's memory; None where it has no single storage."""
+    if tensor.layout != torch.strided or is_traceable_wrapper_subclass(tensor):
+        return None
+    return int(tensor.untyped_storage()._cdata)
+
+
+def find_targets(model: nn.Module) -> list[Target]:
+    """Every parameter, then every buffer, persistent or not; ties are one target.
+
+    Raises:
+        RecordError: a lazy tensor, a wrapper subclass (such as a DTensor) on meta, a layout
+            other than strided on meta, or two tensors on meta that share memory without being
+            the same object.
+    """
+    targets: dict[int, Target] = {}
+    for kind in TABLES:
+        for name, slot, tensor in _tensors(model, kind):
+            target = targets.setdefault(id(tensor), Target((), kind, tensor, []))
+            target.names += (name,)
+            if not any(slot.module is s.module and slot.key == s.key for s in target.slots):
+                target.slots.append(slot)
+    for target in targets.values():
+        _check_supported(target)
+    _check_memory_is_separate(list(targets.values()))
+    return list(targets.values())
+
+
+def _tensors(model: nn.Module, kind: str) -> Iterator[tuple[str, Slot, Tensor]]:
+    for prefix, module in model.named_modules(remove_duplicate=False):
+        for key, tensor in getattr(module, TABLES[kind]).items():
+            if tensor is not None:
+                yield f"{prefix}.{key}" if prefix else key, Slot(module, key), tensor
+
+
+def _check_supported(target: Target) -> None:
+    if is_lazy(target.tensor):
+        raise RecordError(
+            f"{target.name} of {target.owner} is lazy and has no shape yet; run the model once,"
+            " or give the module its sizes, before its values are planned"
+        )
+    if target.tensor.is_meta and storage_of(target.tensor) is None:
+        raise RecordError(
+            f"{target.name} of {target.owner} is a {type(target.tensor).__name__} with layout"
+            f" {target.tensor.layout}; only plain, strided tensors on meta can be planned"
+        )
+
+
+def _check_memory_is_separate(targets: list[Target]) -> None:
+    seen: dict[int, Target] = {}
+    for target in targets:
+        storage = storage_of(target.tensor) if target.tensor.is_meta else None
+        if storage is None:
+            continue
+        other = seen.setdefault(storage, target)
+        if other is not target:
+            raise RecordError(
+                f"{other.name} and {target.name} share memory on meta but are not the same"
+                " object; register the same tensor under both names, or separate tensors"
+            )
+
+
+def make_shadow(tensor: Tensor) -> Tensor:
+    """A meta tensor of the same geometry, class and Python attributes, in memory of its own."""
+    data = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
+    shadow: Tensor
+    if isinstance(tensor, nn.Parameter):
+        shadow = nn.Parameter(data, requires_grad=tensor.requires_grad)
+    else:
+        shadow = data.requires_grad_(tensor.requires_grad)
+    adopt(shadow, tensor)
+    return shadow
+
+
+def adopt(tensor: Tensor, original: Tensor) -> None:
+    """Give a tensor the class and the Python attributes of another."""
+    tensor.__class__ = type(original)
+    tensor.__dict__ = copy.copy(original.__dict__)
