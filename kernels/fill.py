@@ -154,9 +154,10 @@ def fill(
     first: global index of the first element of row 0.  A row number is decoded along two axes:
     ``row_size`` steps of (row_stride1, row_local1), then steps of (row_stride0, row_local0).
     period, channels, rows, centre: of a diagonal (``Sampler.integers``); a mask's matrix has
-    ``rows`` and, as channels, columns.  Within a row the elements are contiguous, or STRIDED along four axes.  ALIGNED promises that
-    every tile begins at a multiple of 16 bytes, CARRY is False only if no tile's block counters
-    cross a multiple of 2**32, and WIDE is False only if positions fit 31 bits.
+    ``rows`` and, as channels, columns.  Within a row the elements are contiguous, or STRIDED
+    along four axes.  ALIGNED promises that every tile begins at a multiple of 16 bytes, CARRY is
+    False only if no tile's block counters cross a multiple of 2**32, and WIDE is False only if
+    positions fit 31 bits.
     """
     seed = seed.to(tl.uint64)
     length = length.to(tl.int64)

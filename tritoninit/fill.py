@@ -137,8 +137,8 @@ def _fill_pattern(tensor: Tensor, sampler: Sampler, region: Region) -> None:
     for top in range(0, outer, CHUNK):
         o = np.arange(top, min(top + CHUNK, outer), dtype=np.int64)
         i = o % rows
-        ones = region.locate(((o * channels + i) * period + centre)[i < channels])
-        flat.index_fill_(0, torch.from_numpy(ones).to(tensor.device), one.item())
+        places = region.locate(((o * channels + i) * period + centre)[i < channels])
+        flat.index_fill_(0, torch.from_numpy(places).to(tensor.device), one.item())
 
 
 def _fill_complex(
@@ -180,5 +180,3 @@ def _fill_copy(
         box = Region(region.global_shape, offset, sizes, tuple(host.stride()))
         fill(host, recipe, key, Placement(box, shape))
         part.copy_(host)
-
-

@@ -46,6 +46,6 @@ def orthogonal(shape: tuple[int, ...], gain: float, key: Key, device: torch.devi
     diagonal = torch.diagonal(tall)
     norm = torch.linalg.vector_norm(tall, dim=0).copysign(diagonal)
     head = diagonal + norm
-    q = torch.linalg.householder_product(tall / head, head / norm)
+    q: Tensor = torch.linalg.householder_product(tall / head, head / norm)
     q *= norm.sign() * -gain
     return (q if rows >= columns else q.t()).reshape(shape)

@@ -76,8 +76,10 @@ def rounded(value: float, dtype: DType) -> float:
             return float(np.float16(value))
         if dtype is DType.FLOAT32:
             return float(np.float32(value))
-    if not math.isfinite(value) or value == 0:
+    if value == 0 or math.isnan(value):
         return value
+    if abs(value) >= 2.0**128:
+        return math.copysign(math.inf, value)
     # bfloat16: 8 significant bits, float32's exponents, subnormals down to 2**-133.
     _, exponent = math.frexp(value)
     step = max(exponent - 8, -133)

@@ -10,6 +10,7 @@ depend on the linear-algebra library; the error does not).
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import mpmath as mp
@@ -129,6 +130,7 @@ def lawson(
     return best
 
 
+@cache
 def polynomials() -> dict[str, tuple[list[Any], Any]]:
     """Coefficients, lowest power first, and the largest relative error, by their prefix."""
     with mp.workdps(DIGITS):

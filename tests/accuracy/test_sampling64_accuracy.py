@@ -80,12 +80,12 @@ def one_tail_error(alpha: float, beta: float) -> float:
 
 
 LIMITS: dict[str, tuple[Callable[[], float], float]] = {
-    "neg_log": (neg_log_error, 0.0),
-    "normal_pair, of the radius": (normal_error, 0.0),
-    "one_tail": (
-        lambda: max(one_tail_error(*b) for b in ((0.0, 1.0), (0.0, 9.0), (3.0, 5.0), (8.0, 30.0))),
-        0.0,
-    ),
+    "neg_log": (neg_log_error, 3.0),
+    "normal_pair, of the radius": (normal_error, 2.5),
+    "one_tail, bounds up to 1 sigma apart": (lambda: one_tail_error(0.0, 1.0), 3.5),
+    "one_tail, far": (lambda: max(one_tail_error(3.0, 5.0), one_tail_error(8.0, 30.0)), 1.0),
+    # The polynomial of degree 23 over the whole half line is good to 2**-43.4.
+    "one_tail, from the mean on": (lambda: one_tail_error(0.0, math.inf), 800.0),
 }
 
 

@@ -188,16 +188,16 @@ def two_tails_error(alpha: float, beta: float) -> float:
 
 LIMITS: dict[str, tuple[Measure, float]] = {
     "fraction": (fraction_error, 2.0),
-    "neg_log": (neg_log_error, 0.0),
-    "normal_pair, absolute, radius < 1/8": (lambda: normal_error(0, 0.125), 0.0),
-    "normal_pair, absolute, radius < 1": (lambda: normal_error(0.125, 1.0), 0.0),
-    "normal_pair, absolute, radius >= 1": (lambda: normal_error(1.0, 7.0), 0.0),
-    "normal_pair beyond 1 sigma": (normal_tail_error, 0.0),
-    "central_rational": (lambda: central_error(sampling.central_rational, RATIONAL_REACH), 0.0),
-    "central_log": (lambda: central_error(sampling.central_log, LOG_REACH), 0.0),
-    "tail_distance": (lambda: max(tail_distance_error(*b) for b in ONE_SIDED), 0.0),
-    "one_tail, of max(1, z)": (lambda: max(one_tail_error(*b) for b in ONE_SIDED), 0.0),
-    "two_tails, of max(1, z)": (lambda: max(two_tails_error(*b) for b in AROUND_MEAN), 0.0),
+    "neg_log": (neg_log_error, 4.5),
+    "normal_pair, absolute, radius < 1/8": (lambda: normal_error(0, 0.125), 4100.0),
+    "normal_pair, absolute, radius < 1": (lambda: normal_error(0.125, 1.0), 4.5),
+    "normal_pair, absolute, radius >= 1": (lambda: normal_error(1.0, 7.0), 18.0),
+    "normal_pair beyond 1 sigma": (normal_tail_error, 4.5),
+    "central_rational": (lambda: central_error(sampling.central_rational, RATIONAL_REACH), 6.5),
+    "central_log": (lambda: central_error(sampling.central_log, LOG_REACH), 6.5),
+    "tail_distance": (lambda: max(tail_distance_error(*b) for b in ONE_SIDED), 6.0),
+    "one_tail, of max(1, z)": (lambda: max(one_tail_error(*b) for b in ONE_SIDED), 5.0),
+    "two_tails, of max(1, z)": (lambda: max(two_tails_error(*b) for b in AROUND_MEAN), 5.0),
 }
 
 

@@ -105,9 +105,7 @@ def test_constants_fill_every_layout(dtype: DType) -> None:
     value = torch.tensor(0.3, dtype=TORCH[dtype][0]).view(TORCH[dtype][1]).item()
     for label in ("odd size", "misaligned", "transposed", "columns", "five axes"):
         case = CASES[label]
-        buffer = run(
-            "triton", Constant(0.3), case.region, case.shape, case.key, dtype, case.shift
-        )
+        buffer = run("triton", Constant(0.3), case.region, case.shape, case.key, dtype, case.shift)
         _, place = indices(case)
         assert (buffer[place] == value).all(), label
         assert (np.delete(buffer, place) != value).all(), label

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 
-from tests.conformance import exact
 import numpy as np
 import pytest
+
+from tests.conformance import exact
 from tests.conformance.backends import AVAILABLE, GUARD, run, supports, untouched
 from tests.conformance.cases import CASES, DTYPES, indices
-
 from tritoninit.recipe import Normal, Recipe, TruncNormal, Uniform
 from tritoninit.region import Region
 from tritoninit.sampler import DType, lower
@@ -33,7 +33,9 @@ def bits_of(value: float, dtype: DType) -> int:
     if dtype is DType.FLOAT16:
         return int(np.float16(value).view(np.int16))
     single = np.float32(value)
-    return int(single.view(np.int32)) if dtype is DType.FLOAT32 else int(single.view(np.int32) >> 16)
+    return (
+        int(single.view(np.int32)) if dtype is DType.FLOAT32 else int(single.view(np.int32) >> 16)
+    )
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda d: d.value)

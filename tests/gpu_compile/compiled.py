@@ -22,7 +22,6 @@ from triton.compiler import ASTSource
 
 from tests.gpu_compile.variants import (
     BROKEN,
-    INTEGERS,
     LAYOUTS,
     OPERATIONS,
     PARAMS,
@@ -90,8 +89,7 @@ def source(variant: Variant) -> ASTSource:
             "out": f"*{variant.dtype}",
             "threshold": "*u32",
             "tie": "*u32",
-            "params": ("fp32",) * PARAMS[variant.kind],
-            "integers": ("i64",) * INTEGERS.get(variant.kind, 0),
+            "constants": ("fp32",) * PARAMS[variant.kind],
             "seed": "u64",
             "offset": "u64",
             "tiles": "i32",

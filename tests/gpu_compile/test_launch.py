@@ -78,7 +78,12 @@ def test_masks_compile() -> None:
 def test_launches_that_differ_in_numbers_share_one_kernel() -> None:
     """Neither sizes nor keys nor constants may cost a compilation."""
     kernels = set()
-    for rows, key in ((64, Key(0)), (63, Key(1, 1)), (1, Key(2**64 - 1, 16)), (4096, Key(5, 2**40))):
+    for rows, key in (
+        (64, Key(0)),
+        (63, Key(1, 1)),
+        (1, Key(2**64 - 1, 16)),
+        (4096, Key(5, 2**40)),
+    ):
         out = torch.empty(rows, 64)
         region = Region.whole((rows, 64), (64, 1))
         sampler = lower(Normal(float(rows), 1.0), (rows, 64), DType.FLOAT32)

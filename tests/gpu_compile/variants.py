@@ -33,7 +33,7 @@ TARGETS = {
 }
 NVIDIA = [name for name, target in TARGETS.items() if target.backend == "cuda"]
 
-# Constants and integers each kind takes (``tritoninit/sampler.py``).
+# Constants each kind takes (``tritoninit/sampler.py``).
 PARAMS = {
     "uniform": 2,
     "normal": 2,
@@ -47,7 +47,6 @@ PARAMS = {
     "mask": 0,
     "words": 0,
 }
-INTEGERS = {"diagonal": 4, "mask": 2}
 SAMPLERS = [kind for kind, count in PARAMS.items() if count > 1]
 DTYPES = ("fp32", "bf16", "fp16")
 

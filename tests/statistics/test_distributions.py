@@ -167,9 +167,7 @@ def test_truncated_normal(std: float, a: float, b: float) -> None:
 @low_precision
 @truncations
 @pytest.mark.filterwarnings(FAR)
-def test_truncated_normal_low_precision(
-    std: float, a: float, b: float, dtype: torch.dtype
-) -> None:
+def test_truncated_normal_low_precision(std: float, a: float, b: float, dtype: torch.dtype) -> None:
     law = Normal(std, a, b)
     assert rejected(discrete_p_values(drawn(law, dtype), law)) == {}
 

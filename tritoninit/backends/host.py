@@ -6,10 +6,11 @@ strides, chunks, threads, masks and the deterministic patterns are dealt with he
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, Protocol
@@ -74,7 +75,7 @@ def _pool(threads: int) -> ThreadPoolExecutor:
         return _pools[key]
 
 
-def _run(tasks: list[Callable[[], None]], threads: int) -> None:
+def _run(tasks: Sequence[Callable[[], None]], threads: int) -> None:
     if len(tasks) == 1 or threads == 1:
         for task in tasks:
             task()
@@ -123,6 +124,11 @@ class _Ones:
 
     def fill_rows(self, out: Buffer, *_: Any) -> None:
         out[:] = 1
+
+    def words(self, *_: Any) -> Any:
+        raise NotImplementedError("ones are not drawn")
+
+    rank = zero = words
 
 
 def keep_mask(
@@ -192,8 +198,16 @@ def _samples(
     if not contiguous:
         tasks = [
             partial(
-                _scatter, backend, out[local:], span, first + stride, position, key, sampler,
-                dtype, mask,
+                _scatter,
+                backend,
+                out[local:],
+                span,
+                first + stride,
+                position,
+                key,
+                sampler,
+                dtype,
+                mask,
             )
             for stride, local in _rows(rows)
             for position in range(0, length, CHUNK)
@@ -211,8 +225,16 @@ def _samples(
             start = first + stride + low * inner.stride + left
             tasks.append(
                 partial(
-                    backend.fill_rows, out[begin:], high - low, inner.local, right - left, start,
-                    inner.stride, key, sampler, dtype,
+                    backend.fill_rows,
+                    out[begin:],
+                    high - low,
+                    inner.local,
+                    right - left,
+                    start,
+                    inner.stride,
+                    key,
+                    sampler,
+                    dtype,
                 )
             )
     _run(tasks, parts)
@@ -226,7 +248,7 @@ def _shares(rows: int, length: int, parts: int) -> Iterator[tuple[int, int, int,
         return
     edges = [length * p // parts // 64 * 64 for p in range(parts)] + [length]
     for row in range(rows):
-        for left, right in zip(edges, edges[1:], strict=False):
+        for left, right in itertools.pairwise(edges):
             if left < right:
                 yield row, row + 1, left, right
 

@@ -3,8 +3,8 @@
 Each source function is recompiled with the operations of ``arith.py`` replaced by machine
 instructions (the fused multiply-add is LLVM's ``llvm.fma``); ``fastmath`` stays off, so
 nothing is contracted or reordered, and the bits are numpy's.  The kernels release the GIL and
-are run on several threads by ``host.py``.  They are cached on disk; a kernel's name ends in a hash of all the
-sources it was made from, so that a stale one cannot be picked up.
+are run on several threads by ``host.py``.  They are cached on disk; a kernel's name ends in a
+hash of all the sources it was made from, so that a stale one cannot be picked up.
 """
 
 from __future__ import annotations
@@ -95,7 +95,8 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
 
 def _compiled_operations() -> dict[str, Any]:
     table: dict[str, Any] = {
-        name: numba.njit(error_model="numpy", forceinline=True)(function) for name, function in OPERATIONS.items()
+        name: numba.njit(error_model="numpy", forceinline=True)(function)
+        for name, function in OPERATIONS.items()
     }
     table["fma"] = fma
     return table
@@ -117,6 +118,7 @@ def compiled_scope(module: types.ModuleType) -> dict[str, Any]:
 
 @lru_cache
 def source_hash() -> str:
+    """A hash of everything the kernels are made from."""
     digest = hashlib.blake2b(digest_size=6)
     for module in (arith, philox, sampling, sampling64):
         digest.update(inspect.getsource(module).encode())

@@ -77,10 +77,10 @@ def _zero(out, first, columns, word_limit, row_limit, seed, offset):  # type: ig
             words[j + U(2)] = c
             words[j + U(3)] = d
         drawn = words[skip : skip + count]
-        for j in range(count):
-            word, limit = drawn[U(j)], limits[U(j)]
-            zeroed = (word < limit) | ((word == limit) & (row <= rows[U(j)]))
-            segment[U(j)] = nothing if zeroed else segment[U(j)]
+        for at in range(count):
+            word, limit = drawn[U(at)], limits[U(at)]
+            zeroed = (word < limit) | ((word == limit) & (row <= rows[U(at)]))
+            segment[U(at)] = nothing if zeroed else segment[U(at)]
         done += count
 
 

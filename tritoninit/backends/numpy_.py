@@ -64,7 +64,8 @@ def _fill_run(out: Buffer, first: int, key: Key, sampler: Sampler, dtype: DType)
         block, skip = divmod(first + done, lanes)
         count = min(out.size - done, BLOCKS * lanes - skip)
         needed = -(-(skip + count) // lanes)
-        values = np.stack(sample(*block_words(key, block, needed), sampler.params), axis=-1).reshape(-1)
+        samples = sample(*block_words(key, block, needed), sampler.params)
+        values = np.stack(samples, axis=-1).reshape(-1)
         out[done : done + count] = to_storage(values[skip : skip + count], dtype)
         done += count
 

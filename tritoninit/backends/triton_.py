@@ -22,9 +22,19 @@ from tritoninit.stream import Key
 
 BLOCK = 1024  # counters a program: 4,096 elements; 8 counters a thread amortise the addressing
 WARPS = 4
+REGISTERS = 168  # a thread at most, for 3 programs an SM; left alone, ptxas spills some at 96
 GRID = 2**31 - 1  # programs a launch
 LIMIT32 = 2**31 - 8 * BLOCK  # positions below this, plus a tile, fit an int32
 ROWS, COLUMNS = 128, 16  # the tile of the sparse thresholds
+
+
+def block_of(kind: str, strided: bool, wide: bool) -> int:
+    """Counters a program: fewer where the addresses or the constants need registers."""
+    if kind in ("mask", "diagonal"):
+        return BLOCK // 8 if wide else BLOCK // 2
+    if strided:
+        return BLOCK // 4 if wide else BLOCK // 2
+    return BLOCK
 
 
 def fill(
@@ -133,20 +143,21 @@ def launch_arguments(
     first, rows, span, length = spans
     itemsize = out.element_size()
     lanes = 4 if itemsize == 4 else 8
-    outer, inner = ((Axis(1, 0, 0), Axis(1, 0, 0)) + rows)[-2:]
+    outer, inner = (Axis(1, 0, 0), Axis(1, 0, 0), *rows)[-2:]
     row_count = outer.size * inner.size
-    tiles = triton.cdiv(length + lanes - 1, 4 * BLOCK)
     strided = len(span) > 1 or (span[0].local != 1 and length > 1)
-    axes = ((Axis(1, 0, 0),) * 4 + span)[-4:]
+    axes = (*(Axis(1, 0, 0),) * 4, *span)[-4:]
     # Every row must begin at the same place of a 16-byte word as its block.
     aligned = (out.data_ptr() - first % lanes * itemsize) % 16 == 0 and all(
         axis.stride % lanes == 0 and axis.local * itemsize % 16 == 0 for axis in rows
     )
-    reach = first + sum((axis.size - 1) * axis.stride for axis in rows) + length
-    low, high = key.offset + (first // lanes * lanes >> 2), key.offset + (reach >> 2) + BLOCK
-    limit, last = limits or (out, out)
     period, channels, group_rows, centre = sampler.integers or (1, 1, 1, 0)
-    sizes = (length, period, channels, group_rows)
+    wide = max(length, period, channels, group_rows) >= LIMIT32
+    block = block_of(sampler.kind, strided, wide)
+    tiles = triton.cdiv(length + lanes - 1, 4 * block)
+    reach = first + sum((axis.size - 1) * axis.stride for axis in rows) + length
+    low, high = key.offset + (first // lanes * lanes >> 2), key.offset + (reach >> 2) + block
+    limit, last = limits or (out, out)
     arguments: dict[str, Any] = dict(
         out=out,
         first=first,
@@ -174,13 +185,15 @@ def launch_arguments(
         local2=axes[2].local,
         local3=axes[3].local,
         KIND=sampler.kind,
-        BLOCK=BLOCK,
+        BLOCK=block,
         ROWS=row_count > 1,
         STRIDED=strided,
         ALIGNED=aligned and not strided,
-        WIDE=max(sizes) >= LIMIT32,
+        WIDE=wide,
         CARRY=low >> 32 != high >> 32,
         num_warps=WARPS,
         enable_fp_fusion=False,
     )
+    if torch.version.hip is None:
+        arguments["maxnreg"] = REGISTERS
     return row_count * tiles, arguments

@@ -1,0 +1,148 @@
+"""Which truncated-normal sampler is chosen, and the constants of the tail form."""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal, localcontext
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tritoninit import truncated
+from tritoninit.special import CONTEXT, mills, survival, tail_increment
+from tritoninit.truncated import Bounds, interpolate, mirror, standardise, variant
+
+SMALL = Decimal("1e-9")
+WORD = Decimal(33) * Decimal(2).ln()
+LONG_WORD = Decimal(66) * Decimal(2).ln()
+
+
+def bounds(low: Decimal | str | float, high: Decimal | str | float) -> Bounds:
+    a, b = Decimal(low), Decimal(high)
+    return Bounds(a, b, b - a)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "kind"),
+    [
+        ("-2", "2", "rational"),
+        ("-0.001", "0.001", "rational"),
+        (-2 - SMALL, "2", "log"),
+        ("-2", 2 + SMALL, "log"),
+        ("-3.08", "3.08", "log"),
+        (-Decimal("3.08") - SMALL, "3.08", "tails"),
+        ("-4", "1", "tails"),
+        ("-1", "inf", "tails"),
+        (-7 + SMALL, "7", "tails"),
+        ("-7", 7 - SMALL, "tails"),
+        ("-7", "7", "clamped_normal"),
+        ("-100", "100", "clamped_normal"),
+        ("-inf", "inf", "clamped_normal"),
+        ("0", "2", "tail"),
+        ("0", "inf", "tail"),
+        ("-2", "0", "tail"),
+        ("-inf", "-3", "tail"),
+        (SMALL, "1", "tail"),
+        (-SMALL, "1", "rational"),
+    ],
+)
+def test_variant(low: Decimal | str, high: Decimal | str, kind: str) -> None:
+    assert variant(bounds(low, high)) == kind
+    assert variant(bounds(-Decimal(high), -Decimal(low))) == kind
+
+
+fixed = settings(derandomize=True, deadline=None)
+finite = st.floats(-1e6, 1e6)
+
+
+@fixed
+@given(finite, st.floats(1e-6, 1e6), finite, st.floats(0, 1e6))
+def test_standardise_is_exact_to_the_context(mean: float, std: float, a: float, w: float) -> None:
+    """alpha * std recovers a - mean although float64 would have cancelled."""
+    got = standardise(mean, std, a, a + w)
+    with localcontext(CONTEXT):
+        slack = Decimal("1e-40") * (abs(Decimal(a)) + abs(Decimal(mean)) + 1)
+        assert abs(got.alpha * Decimal(std) - (Decimal(a) - Decimal(mean))) <= slack
+        assert abs(got.width * Decimal(std) - (Decimal(a + w) - Decimal(a))) <= slack
+
+
+def test_mirror_reflects_only_intervals_below_the_mean() -> None:
+    assert mirror(bounds("-5", "-3")) == bounds("3", "5")
+    assert mirror(bounds("3", "5")) == bounds("3", "5")
+    assert mirror(bounds("-2", "2")) == bounds("-2", "2")
+
+
+def test_interpolation_reproduces_a_polynomial() -> None:
+    coefficients = [Decimal(3), Decimal(-2), Decimal("0.5"), Decimal(7)]
+    nodes = [Decimal(n) for n in ("-1", "-0.3", "0.4", "1")]
+    values = [sum(c * x**k for k, c in enumerate(coefficients)) for x in nodes]
+    with localcontext(CONTEXT):
+        found = interpolate(nodes, [Decimal(value) for value in values])
+    assert [float(c) for c in found] == pytest.approx([3, -2, 0.5, 7], rel=1e-25)
+
+
+def fit_error(alpha: Decimal, reach: Decimal, degree: int) -> float:
+    """The largest relative error of the tail form in exact arithmetic."""
+    fit = truncated.fit_tail(alpha, reach, degree)
+    worst = Decimal(0)
+    with localcontext(CONTEXT):
+        for k in range(1, 60):
+            level = reach * k * k / 3600  # denser towards the bound
+            r = (1 + fit.curvature * level).sqrt()
+            s = fit.scale / (1 + r) + fit.centre
+            y = Decimal(0)
+            for coefficient in reversed(fit.coefficients):
+                y = y * s + coefficient
+            d = fit.unit * level / (1 + r) * y
+            worst = max(worst, abs(d / tail_increment(alpha, level) - 1))
+    return float(worst)
+
+
+@pytest.mark.parametrize("alpha", ["0", "0.2", "1", "3", "8", "37", "1e4"])
+@pytest.mark.parametrize("reach", [Decimal("1e-6"), Decimal(1), WORD])
+def test_tail_fit_of_float32(alpha: str, reach: Decimal) -> None:
+    assert fit_error(Decimal(alpha), reach, 9) < 2.0**-25
+
+
+@pytest.mark.parametrize("alpha", ["0", "0.2", "1", "3", "37"])
+@pytest.mark.parametrize("reach", [Decimal("1e-6"), Decimal(1), LONG_WORD])
+def test_tail_fit_of_float64(alpha: str, reach: Decimal) -> None:
+    """Widest at the mean, where the form has the most to bridge: 2**-43.3 measured."""
+    limit = 2.0**-43 if alpha == "0" and reach == LONG_WORD else 2.0**-45
+    assert fit_error(Decimal(alpha), reach, 23) < limit
+
+
+def test_central_interval() -> None:
+    """x = erf(z / sqrt 2) between the bounds."""
+    for low, high in ((-2.0, 2.0), (-0.5, 1.75), (-1e-9, 2e-9)):
+        half, centre = truncated.central(bounds(low, high))
+        assert float(centre - half) == pytest.approx(math.erf(low / math.sqrt(2)), rel=1e-14)
+        assert float(centre + half) == pytest.approx(math.erf(high / math.sqrt(2)), rel=1e-14)
+
+
+@pytest.mark.parametrize(("low", "high"), [("0", "1"), ("3", "5"), ("37", "37.0001"), ("2", "inf")])
+def test_one_tail_shares(low: str, high: str) -> None:
+    """floor = Q(beta) / Q(alpha), without underflow and without cancellation."""
+    part = truncated.one_tail(bounds(low, high), 32, 9)
+    with localcontext(CONTEXT):
+        ratio = survival(Decimal(high)) / survival(Decimal(low))
+        assert abs(part.floor - ratio) <= Decimal("1e-30") * max(ratio, Decimal("1e-12"))
+        assert part.mass + part.floor == 1
+
+
+def test_one_tail_of_a_narrow_far_interval() -> None:
+    """The survival falls by kappa times the width."""
+    width = Decimal("1e-12")
+    part = truncated.one_tail(bounds("37", Decimal(37) + width), 32, 9)
+    with localcontext(CONTEXT):
+        assert float(part.mass) == pytest.approx(float(width / mills(Decimal(37))), rel=1e-9)
+
+
+@pytest.mark.parametrize(("low", "high"), [("-4", "1"), ("-6", "6"), ("-inf", "0.5")])
+def test_two_tails_shares(low: str, high: str) -> None:
+    part = truncated.two_tails(bounds(low, high), 32, 9)
+    with localcontext(CONTEXT):
+        assert part.mass + part.below + part.above == 2
+    assert float(part.below) == pytest.approx(math.erfc(-float(low) / math.sqrt(2)), rel=1e-13)
+    assert float(part.above) == pytest.approx(math.erfc(float(high) / math.sqrt(2)), rel=1e-13)
