@@ -10,6 +10,7 @@ import triton.language as tl
 
 TWO_M32 = tl.constexpr(2.0**-32)
 TWO_M33 = tl.constexpr(2.0**-33)
+BELOW_ONE = tl.constexpr(1.0 - 2.0**-24)
 
 L0 = tl.constexpr(-0.99999986432666219)
 L1 = tl.constexpr(0.50000283668269009)
@@ -91,7 +92,7 @@ def flip(x, sign):
 
 @triton.jit
 def normal_pair(radius_word, angle_word):
-    radius = tl.sqrt_rn(neg_log(fraction(radius_word)))
+    radius = tl.sqrt_rn(neg_log(tl.minimum(fraction(radius_word), BELOW_ONE)))
     quadrant = angle_word + 0x20000000
     x = tl.fma(to_i32(angle_word << 2).to(tl.float32), TWO_M32, TWO_M33)
     q = x * x

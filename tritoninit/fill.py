@@ -34,6 +34,9 @@ def fill(
     dtype = DTYPES.get(tensor.dtype)
     if placement is None and dtype is not None and _is_plain(tensor, recipe):
         _fill_contiguous(tensor, recipe, _random(key), dtype)
+    elif placement is None and isinstance(recipe, Orthogonal) and tensor.numel():
+        whole = orthogonal(tuple(tensor.shape), recipe.gain, _random(key), tensor.device)
+        tensor.detach().copy_(whole)
     else:
         region, shape = placement or place(tensor, None, None)
         if not region.numel:

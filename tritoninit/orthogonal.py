@@ -8,10 +8,9 @@ import torch
 from torch import Tensor
 
 from tritoninit.backends import host_backend
-from tritoninit.backends.host import fill
+from tritoninit.backends.host import fill_contiguous
 from tritoninit.recipe import Normal
-from tritoninit.region import Region
-from tritoninit.sampler import DType
+from tritoninit.sampler import DType, lower
 from tritoninit.stream import Key
 
 
@@ -30,22 +29,15 @@ def orthogonal(shape: tuple[int, ...], gain: float, key: Key, device: torch.devi
     """
     rows, columns = shape[0], math.prod(shape[1:])
     normals = torch.empty((rows, columns), dtype=torch.float64, device="cpu")
-    sizes = (rows, columns)
-    fill(
-        host_backend(),
-        normals.view(-1).numpy(),
-        Region.whole(sizes, (columns, 1)),
-        sizes,
-        Normal(0.0, 1.0),
-        key,
-        DType.FLOAT64,
-        torch.get_num_threads(),
-    )
+    sampler = lower(Normal(0.0, 1.0), (), DType.FLOAT64)
+    flat = normals.numpy().reshape(-1)
+    threads = torch.get_num_threads()
+    fill_contiguous(host_backend(), flat, key, sampler, DType.FLOAT64, threads)
     g = normals.to(device)
     tall = torch.tril(g if rows >= columns else g.t())
     diagonal = torch.diagonal(tall)
-    norm = torch.linalg.vector_norm(tall, dim=0).copysign(diagonal)
+    norm = torch.linalg.vector_norm(tall, dim=0).copysign_(diagonal)
     head = diagonal + norm
-    q: Tensor = torch.linalg.householder_product(tall / head, head / norm)
-    q *= norm.sign() * -gain
+    q: Tensor = torch.linalg.householder_product(tall.div_(head), head / norm)
+    q.mul_(norm.sign_().mul_(-gain))
     return (q if rows >= columns else q.t()).reshape(shape)

@@ -37,6 +37,8 @@ class DType(str, Enum):
     FLOAT16 = "float16"
     FLOAT64 = "float64"
 
+    __hash__ = str.__hash__  # Enum's is a Python function, and lookups by dtype are frequent
+
     @property
     def is_double(self) -> bool:
         """Whether the dtype has its own 53-bit stream."""
@@ -186,7 +188,7 @@ def _truncated(recipe: TruncNormal, dtype: DType) -> Sampler:
 def _tail_constants(
     recipe: TruncNormal, bounds: truncated.Bounds, kind: str, dtype: DType
 ) -> tuple[float, ...]:
-    word_bits, degree = (64, 23) if dtype.is_double else (32, 9)
+    word_bits, degree = (64, 31) if dtype.is_double else (32, 9)
     shares: tuple[Decimal, ...]
     if kind == "tail":
         part = truncated.one_tail(truncated.mirror(bounds), word_bits, degree)

@@ -23,6 +23,7 @@ from tritoninit.arith import (
     divide,
     f32_of_bits,
     fma,
+    minimum,
     select,
     sqrt,
     to_f32,
@@ -36,6 +37,7 @@ Params = tuple[np.float32, ...]
 ONE = np.float32(1.0)
 TWO_M32 = np.float32(2.0**-32)
 TWO_M33 = np.float32(2.0**-33)
+BELOW_ONE = np.float32(1.0 - 2.0**-24)
 LOW24 = np.uint64(0xFFFFFF)
 ALL32 = np.uint64(0xFFFFFFFF)
 TWO = np.uint64(2)
@@ -119,9 +121,10 @@ def normal_pair(radius_word: U64, angle_word: U64) -> tuple[F32, F32]:
     """Two standard normals by Box and Muller (1958): sqrt(-2 ln u) (cos t, sin t).
 
     t = 2 pi (angle_word + 1/2) / 2**32 is reduced to a quadrant and x in [-1/2, 1/2) quarter
-    turns with integer operations.  sqrt(2) sits in the coefficients of sine and cosine.
+    turns with integer operations.  sqrt(2) sits in the coefficients of sine and cosine.  The
+    radius is never 0, so no standard normal is.
     """
-    radius = sqrt(neg_log(fraction(radius_word)))
+    radius = sqrt(neg_log(minimum(fraction(radius_word), BELOW_ONE)))
     quadrant = angle_word + HALF_QUADRANT
     x = fma(to_f32(to_i32(to_u32(angle_word << TWO))), TWO_M32, TWO_M33)
     q = x * x

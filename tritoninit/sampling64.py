@@ -105,27 +105,27 @@ def flip(x: F64, sign: U64) -> F64:
 
 
 def tail_distance(log_survival: F64, p: Params) -> F64:
-    """As in ``sampling.py``, with the polynomial p[3:27] of degree 23."""
+    """As in ``sampling.py``, with the polynomial p[3:35] of degree 31."""
     r = sqrt(log_survival * p[0] + ONE)
     reciprocal = divide(ONE, r + ONE)
     s = reciprocal * p[1] + p[2]
-    y = p[26] * s + p[25]
-    for n in range(24, 2, -1):
+    y = p[34] * s + p[33]
+    for n in range(32, 2, -1):
         y = y * s + p[n]
     return log_survival * reciprocal * y
 
 
 def one_tail(word: U64, p: Params) -> F64:
-    """Distance from the bound nearer the mean: survival t = p[28] + p[27] u."""
-    t = fraction(word) * p[27] + p[28]
-    v = fraction(word ^ ALL64) * p[27]
+    """Distance from the bound nearer the mean: survival t = p[36] + p[35] u."""
+    t = fraction(word) * p[35] + p[36]
+    v = fraction(word ^ ALL64) * p[35]
     return tail_distance(neg_log(t) + ((t - ONE) + v), p)
 
 
 def two_tails(word: U64, p: Params) -> F64:
     """A truncated standard normal on both sides of its mean."""
-    below = fraction(word) * p[27] + p[28]
-    above = fraction(word ^ ALL64) * p[27] + p[29]
+    below = fraction(word) * p[35] + p[36]
+    above = fraction(word ^ ALL64) * p[35] + p[37]
     left = below < above
     distance = tail_distance(neg_log(select(left, below, above)), p)
     return select(left, -distance, distance)
@@ -154,12 +154,12 @@ def clamped_normal2(r0: U64, r1: U64, r2: U64, r3: U64, p: Params) -> Two:
 
 
 def tail2(r0: U64, r1: U64, r2: U64, r3: U64, p: Params) -> Two:
-    """p = (c, s scale, s centre, 24 coefficients, mass, floor, scale, bound, low, high)."""
+    """p = (c, s scale, s centre, 32 coefficients, mass, floor, scale, bound, low, high)."""
     x, y = one_tail(r0 << HALF | r1, p), one_tail(r2 << HALF | r3, p)
-    return scaled(x, p, 29), scaled(y, p, 29)
+    return scaled(x, p, 37), scaled(y, p, 37)
 
 
 def tails2(r0: U64, r1: U64, r2: U64, r3: U64, p: Params) -> Two:
-    """p = (c, s scale, s centre, 24 coefficients, mass, below, above, scale, mean, low, high)."""
+    """p = (c, s scale, s centre, 32 coefficients, mass, below, above, scale, mean, low, high)."""
     x, y = two_tails(r0 << HALF | r1, p), two_tails(r2 << HALF | r3, p)
-    return scaled(x, p, 30), scaled(y, p, 30)
+    return scaled(x, p, 38), scaled(y, p, 38)

@@ -15,7 +15,7 @@ The tail form.  With kappa = phi(alpha) / Q(alpha) the quadratic d**2 / 2 + kapp
 the right slope at d = 0 and the right growth far out; its root is (2 / kappa) l / (1 + r),
 r = sqrt(1 + 2 l / kappa**2).  The remaining factor is smooth in (r - 1) / (r + 1) and is
 interpolated by a polynomial there: with degree 9 the relative error is at most 2**-25, and
-with degree 23 at most 2**-50, for every alpha >= 0.
+with degree 31 at most 2**-54, for every alpha >= 0.
 """
 
 from __future__ import annotations

@@ -189,7 +189,7 @@ def two_tails_error(alpha: float, beta: float) -> float:
 LIMITS: dict[str, tuple[Measure, float]] = {
     "fraction": (fraction_error, 2.0),
     "neg_log": (neg_log_error, 4.5),
-    "normal_pair, absolute, radius < 1/8": (lambda: normal_error(0, 0.125), 4100.0),
+    "normal_pair, absolute, radius < 1/8": (lambda: normal_error(0, 0.125), 5600.0),
     "normal_pair, absolute, radius < 1": (lambda: normal_error(0.125, 1.0), 4.5),
     "normal_pair, absolute, radius >= 1": (lambda: normal_error(1.0, 7.0), 18.0),
     "normal_pair beyond 1 sigma": (normal_tail_error, 4.5),

@@ -140,6 +140,7 @@ OPERATIONS: dict[str, Any] = {
     "divide": divide,
     "select": lambda condition, a, b: a if condition else b,
     "clamp": clamp,
+    "minimum": lambda a, b: a if a.value < Single.of(b).value else Single.of(b),
     "to_u32": lambda x: Word(x.value, 32),
     "to_i32": lambda x: Word(x.value, 32, True),
     "to_f32": lambda x: Single(Fraction(x.value)),

@@ -29,7 +29,8 @@ def test_the_readme_quickstart_runs() -> None:
 @pytest.mark.parametrize("module", [stream, distributions], ids=lambda m: m.__name__)
 def test_docstring_examples(module: object) -> None:
     result = doctest.testmod(module)  # type: ignore[arg-type]
-    assert result.attempted and not result.failed
+    assert result.attempted
+    assert not result.failed
 
 
 def hexadecimal(tensor: torch.Tensor) -> str:

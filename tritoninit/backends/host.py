@@ -29,6 +29,9 @@ CHUNK = 1 << 18  # elements generated before they are copied to strided memory: 
 PARALLEL = 1 << 16  # elements below which one thread is faster (a hand-over costs some 30 us)
 
 
+SHARES = 8  # of a large fill, for each thread
+
+
 class HostBackend(Protocol):
     """How to fill contiguous rows."""
 
@@ -217,7 +220,8 @@ def _samples(
     inner = rows[-1] if rows else Axis(1, 0, 0)
     outer = list(_rows(rows[:-1]))
     work = inner.size * length * len(outer)
-    parts = 1 if work <= PARALLEL else threads
+    # Several shares a thread even out what else the machine is doing.
+    parts = 1 if work <= PARALLEL else threads * (SHARES if work > SHARES * PARALLEL else 1)
     tasks = []
     for stride, local in outer:
         for low, high, left, right in _shares(inner.size, length, parts):
@@ -237,7 +241,7 @@ def _samples(
                     dtype,
                 )
             )
-    _run(tasks, parts)
+    _run(tasks, threads if parts > 1 else 1)
 
 
 def _shares(rows: int, length: int, parts: int) -> Iterator[tuple[int, int, int, int]]:

@@ -34,6 +34,8 @@ def as_float(name: str, value: Any) -> float:
 
 def as_floats(method: str, *values: Any) -> tuple[float, ...]:
     """``values`` as floats; raises what ``Tensor.<method>`` raises for other arguments."""
+    if type(values[0]) is float and type(values[1]) is float:
+        return values
     for value in values:
         if type(value) is not float and type(value) is not int:
             getattr(_scratch(torch.float32), method)(*values, generator=_private())
@@ -41,11 +43,18 @@ def as_floats(method: str, *values: Any) -> tuple[float, ...]:
     return tuple(float(value) for value in values)
 
 
+SINGLE_MAX = torch.finfo(torch.float32).max
 NARROWEST = 2.0**-102  # below it (b - a) / 2**24 is subnormal in float32 and loses its bits
 
 
 def check_uniform(tensor: Tensor, a: float, b: float) -> None:
     """Raise what ``Tensor.uniform_`` raises for these bounds and this dtype."""
+    if (
+        tensor.dtype is torch.float32
+        and -SINGLE_MAX / 2 <= a <= b - NARROWEST
+        and (b <= SINGLE_MAX / 2)
+    ):
+        return
     limit = _largest(tensor.dtype)
     if not (a <= b and -limit <= a and b <= limit and b - a <= limit):
         _scratch(tensor.dtype).uniform_(a, b, generator=_private())
@@ -72,6 +81,8 @@ def check_normal(tensor: Tensor, mean: float, std: float) -> None:
     A mean or std that the arithmetic (float32, for float64 float64) rounds to infinity counts
     as infinite.
     """
+    if tensor.dtype in DTYPES and 0 <= std <= SINGLE_MAX and -SINGLE_MAX <= mean <= SINGLE_MAX:
+        return
     meta = tensor.is_meta
     inexact = tensor.is_floating_point() or tensor.is_complex()
     if not std >= 0 or (meta and not inexact):
