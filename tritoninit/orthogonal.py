@@ -25,7 +25,7 @@ def orthogonal(shape: tuple[int, ...], gain: float, key: Key, device: torch.devi
     random orthogonal matrices with an application to condition estimators", SIAM J. Numer.
     Anal. 17, 1980).  It is orthogonal to rounding whatever G is.  Wide matrices are transposed.
 
-    Memory: G, the reflections and Q, 8 bytes an element each.
+    Memory: the reflections in G's place, and Q, 8 bytes an element each.
     """
     rows, columns = shape[0], math.prod(shape[1:])
     normals = torch.empty((rows, columns), dtype=torch.float64, device="cpu")
@@ -34,7 +34,7 @@ def orthogonal(shape: tuple[int, ...], gain: float, key: Key, device: torch.devi
     threads = torch.get_num_threads()
     fill_contiguous(host_backend(), flat, key, sampler, DType.FLOAT64, threads)
     g = normals.to(device)
-    tall = torch.tril(g if rows >= columns else g.t())
+    tall = (g if rows >= columns else g.t()).tril_()
     diagonal = torch.diagonal(tall)
     norm = torch.linalg.vector_norm(tall, dim=0).copysign_(diagonal)
     head = diagonal + norm

@@ -53,13 +53,15 @@ def fill(
         return
     sampler = lower(recipe, shape, dtype)
     spans = region.spans()
-    _launch(out, spans, key, sampler)
-    if isinstance(recipe, Sparse) and sampler.kind == "normal":
-        rows, columns = shape
-        if zeros := recipe.zeros(rows):
-            mask_key = sparse.mask_key(key)
-            limits = _thresholds(out, rows, columns, zeros, mask_key)
-            _launch(out, spans, mask_key, Sampler("mask", integers=(1, columns, rows, 0)), limits)
+    with torch.cuda.device_of(out):  # Triton launches on the current device
+        _launch(out, spans, key, sampler)
+        if isinstance(recipe, Sparse) and sampler.kind == "normal":
+            rows, columns = shape
+            if zeros := recipe.zeros(rows):
+                mask_key = sparse.mask_key(key)
+                limits = _thresholds(out, rows, columns, zeros, mask_key)
+                mask = Sampler("mask", integers=(1, columns, rows, 0))
+                _launch(out, spans, mask_key, mask, limits)
 
 
 def _thresholds(
