@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 from functools import lru_cache
 
@@ -13,12 +12,12 @@ logger = logging.getLogger("tritoninit")
 
 @lru_cache
 def host_backend() -> HostBackend:
-    """numba where it is installed, else numpy: the same bits, some hundred times slower."""
-    if importlib.util.find_spec("numba") is not None:
+    """numba where it can be imported, else numpy: the same bits, some hundred times slower."""
+    try:
         from tritoninit.backends.numba_ import NumbaBackend
+    except ImportError as reason:
+        logger.warning("CPU tensors take the slow, exact numpy path, for lack of numba: %s", reason)
+        from tritoninit.backends.numpy_ import NumpyBackend
 
-        return NumbaBackend()
-    from tritoninit.backends.numpy_ import NumpyBackend
-
-    logger.warning("numba is not installed: CPU tensors take the slow, exact numpy path")
-    return NumpyBackend()
+        return NumpyBackend()
+    return NumbaBackend()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import logging
 import types
 from collections.abc import Callable
 from functools import lru_cache, partial
@@ -30,6 +31,7 @@ from tritoninit.sparse import Thresholds
 from tritoninit.stream import Key
 
 Buffer = npt.NDArray[Any]
+logger = logging.getLogger("tritoninit")
 
 
 @intrinsic
@@ -133,6 +135,17 @@ def _store_bfloat16(value: Any) -> Any:
     return np.uint16((bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> 16)
 
 
+def compiled(function: types.FunctionType) -> Callable[..., None]:
+    """A kernel that releases the GIL, cached on disk where numba finds a folder to write to."""
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "boundscheck": False}
+    try:
+        kernel: Callable[..., None] = numba.njit(cache=True, **options)(function)
+    except RuntimeError as reason:  # neither the package nor the user's cache can be written
+        logger.info("%s is compiled anew in every process: %s", function.__qualname__, reason)
+        kernel = numba.njit(**options)(function)
+    return kernel
+
+
 STORES: dict[DType, Callable[..., Any]] = {
     DType.FLOAT32: lambda value: value,
     DType.FLOAT64: lambda value: value,
@@ -231,7 +244,7 @@ def kernel(kind: str, dtype: DType) -> Callable[..., None]:
     bound = types.FunctionType(template.__code__, scope, template.__name__)
     bound.__qualname__ = f"{kind}_{dtype.value}_{source_hash()}"
     bound.__module__ = __name__
-    return numba.njit(nogil=True, cache=True, error_model="numpy", boundscheck=False)(bound)
+    return compiled(bound)
 
 
 class NumbaBackend:

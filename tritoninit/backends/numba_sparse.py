@@ -7,12 +7,11 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from tritoninit import philox
-from tritoninit.backends.numba_ import compiled_scope, source_hash
+from tritoninit.backends.numba_ import compiled, compiled_scope, source_hash
 from tritoninit.sparse import Thresholds, rank_columns, window
 from tritoninit.stream import Key
 
@@ -90,7 +89,7 @@ def _compiled(template: types.FunctionType) -> Callable[..., None]:
     bound = types.FunctionType(template.__code__, scope, template.__name__)
     bound.__qualname__ = f"{template.__name__}_{source_hash()}"
     bound.__module__ = __name__
-    return numba.njit(nogil=True, cache=True, error_model="numpy", boundscheck=False)(bound)
+    return compiled(bound)
 
 
 def rank(
