@@ -13,13 +13,24 @@ from tritoninit.backends.host import fill as host_fill
 from tritoninit.backends.host import fill_contiguous, keep_mask
 from tritoninit.layout import DTYPES, Placement, place, storage_view
 from tritoninit.orthogonal import orthogonal
-from tritoninit.recipe import Constant, Normal, Orthogonal, Recipe, Sparse, TruncNormal, Uniform
+from tritoninit.recipe import (
+    Constant,
+    Dirac,
+    Eye,
+    Normal,
+    Orthogonal,
+    Recipe,
+    Sparse,
+    TruncNormal,
+    Uniform,
+)
 from tritoninit.region import Region
 from tritoninit.sampler import DType, Sampler, lower
 from tritoninit.stream import Key
 
 CHUNK = 1 << 18  # elements moved at once where values are computed on the host
 BITS = {DType.BFLOAT16: torch.uint16, DType.FLOAT16: torch.uint16}
+ELEMENTWISE = (Uniform, Normal, TruncNormal)
 INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
@@ -31,13 +42,7 @@ def fill(
     The caller has checked that the tensor may be written.  ``key`` is None for recipes that
     are not random.  The tensor's version counter is bumped.
     """
-    dtype = DTYPES.get(tensor.dtype)
-    if placement is None and dtype is not None and _is_plain(tensor, recipe):
-        _fill_contiguous(tensor, recipe, _random(key), dtype)
-    elif placement is None and isinstance(recipe, Orthogonal) and tensor.numel():
-        whole = orthogonal(tuple(tensor.shape), recipe.gain, _random(key), tensor.device)
-        tensor.detach().copy_(whole)
-    else:
+    if placement is not None or tensor.device.type != "cpu" or not _fill_whole(tensor, recipe, key):
         region, shape = placement or place(tensor, None, None)
         if not region.numel:
             pass
@@ -54,14 +59,19 @@ def fill(
     torch.autograd.graph.increment_version(tensor)
 
 
-def _is_plain(tensor: Tensor, recipe: Recipe) -> bool:
-    """The common case, worth the shortest way: contiguous host memory, one word an element."""
-    return (
-        isinstance(recipe, Uniform | Normal | TruncNormal)
-        and tensor.device.type == "cpu"
-        and tensor.is_contiguous()
-        and not tensor.is_neg()
-    )
+def _fill_whole(tensor: Tensor, recipe: Recipe, key: Key | None) -> bool:
+    """The common cases on the host, the shortest way; False where the tensor is not one."""
+    if isinstance(recipe, ELEMENTWISE):
+        dtype = DTYPES.get(tensor.dtype)
+        if dtype is None or not tensor.is_contiguous() or tensor.is_neg():
+            return False
+        _fill_contiguous(tensor, recipe, _random(key), dtype)
+        return True
+    if isinstance(recipe, (Eye, Dirac)) and tensor.numel():
+        shape = tuple(tensor.shape)
+        _write_diagonal(tensor.detach(), lower(recipe, shape, DType.FLOAT32))
+        return True
+    return False
 
 
 def _fill_contiguous(tensor: Tensor, recipe: Recipe, key: Key, dtype: DType) -> None:
@@ -116,22 +126,29 @@ def _fill_orthogonal(
     tensor.detach().copy_(box)
 
 
+def _write_diagonal(local: Tensor, sampler: Sampler) -> None:
+    """eye and dirac of a whole tensor: within a group the ones are one row and channel apart."""
+    local.zero_()
+    _, channels, rows, _ = sampler.integers
+    sizes, steps = local.shape, local.stride()
+    at = local.storage_offset()
+    for size, step in zip(sizes[2:], steps[2:], strict=True):
+        at += size // 2 * step
+    groups, ones = sizes[0] // rows, min(rows, channels)
+    local.as_strided((groups, ones), (rows * steps[0], steps[0] + steps[1]), at).fill_(1)
+
+
 def _fill_pattern(tensor: Tensor, sampler: Sampler, region: Region) -> None:
     """Constants and diagonals with torch's own operations: any dtype, any device."""
     local = tensor.detach()
     if sampler.kind == "constant":
         local.fill_(float(sampler.params[0]))
         return
+    if region.sizes == region.global_shape and len(region.sizes) > 1:
+        _write_diagonal(local, sampler)
+        return
     local.zero_()
     period, channels, rows, centre = sampler.integers
-    if region.sizes == region.global_shape and len(region.sizes) > 1:
-        # Within a group the ones lie one row and one channel apart.
-        steps = region.strides
-        middle = sum(n // 2 * s for n, s in zip(region.sizes[2:], steps[2:], strict=True))
-        groups, ones = region.sizes[0] // rows, min(rows, channels)
-        at = local.storage_offset() + middle
-        local.as_strided((groups, ones), (rows * steps[0], steps[0] + steps[1]), at).fill_(1)
-        return
     outer = math.prod(region.global_shape) // (period * channels)
     flat = storage_view(tensor, region)
     one = torch.ones(1, dtype=tensor.dtype, device="cpu")

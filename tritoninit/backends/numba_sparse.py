@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tritoninit import philox
-from tritoninit.backends.numba_ import compiled, compiled_scope, source_hash
+from tritoninit.backends.numba_compile import compiled, compiled_scope, source_hash
 from tritoninit.sparse import Thresholds, rank_columns, window
 from tritoninit.stream import Key
 

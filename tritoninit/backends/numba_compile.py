@@ -1,0 +1,121 @@
+"""Compiling the sampling source with machine instructions in the place of ``arith.py``.
+
+The fused multiply-add is LLVM's ``llvm.fma``; ``fastmath`` stays off, so nothing is contracted
+or reordered, and the bits are numpy's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import logging
+import types
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy as np
+from numba import types as nbt
+from numba.extending import intrinsic
+
+from tritoninit import arith, philox, sampling, sampling64
+
+logger = logging.getLogger("tritoninit")
+
+
+@intrinsic
+def fma(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
+    """llvm.fma on float32."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.fma(*args)
+
+    return nbt.float32(nbt.float32, nbt.float32, nbt.float32), codegen
+
+
+def _bitcast(source: Any, target: Any) -> Any:
+    @intrinsic
+    def cast(typingctx: Any, x: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return builder.bitcast(args[0], context.get_value_type(signature.return_type))
+
+        return target(source), codegen
+
+    return cast
+
+
+i32_of_f32 = _bitcast(nbt.float32, nbt.int32)
+_f32_of_i32 = _bitcast(nbt.int32, nbt.float32)
+_i64_of_f64 = _bitcast(nbt.float64, nbt.int64)
+_f64_of_i64 = _bitcast(nbt.int64, nbt.float64)
+
+
+def _clamp(x: Any, low: Any, high: Any) -> Any:
+    raised = x if x > low else low
+    return raised if raised < high else high
+
+
+OPERATIONS: dict[str, Callable[..., Any]] = {
+    "sqrt": lambda x: np.sqrt(x),
+    "divide": lambda a, b: a / b,
+    "select": lambda condition, a, b: a if condition else b,
+    "clamp": _clamp,
+    "minimum": lambda a, b: a if a < b else b,
+    "to_u32": lambda x: np.uint32(x),
+    "to_i32": lambda x: np.int32(x),
+    "to_u64": lambda x: np.uint64(x),
+    "to_i64": lambda x: np.int64(x),
+    "to_f32": lambda x: np.float32(x),
+    "to_f64": lambda x: np.float64(x),
+    "bits_of_f32": lambda x: i32_of_f32(x),
+    "f32_of_bits": lambda x: _f32_of_i32(np.int32(x)),
+    "bits_of_f64": lambda x: _i64_of_f64(x),
+    "f64_of_bits": lambda x: _f64_of_i64(np.int64(x)),
+}
+
+
+def _compiled_operations() -> dict[str, Any]:
+    table: dict[str, Any] = {
+        name: numba.njit(error_model="numpy", forceinline=True)(function)
+        for name, function in OPERATIONS.items()
+    }
+    table["fma"] = fma
+    return table
+
+
+@lru_cache
+def compiled_scope(module: types.ModuleType) -> dict[str, Any]:
+    """The module's globals with arith's operations and its own functions compiled."""
+    scope = dict(vars(module))
+    scope.update(_compiled_operations())
+    for name, function in inspect.getmembers(module, inspect.isfunction):
+        if function.__module__ == module.__name__:
+            rebound = types.FunctionType(
+                function.__code__, scope, name, function.__defaults__, function.__closure__
+            )
+            scope[name] = numba.njit(error_model="numpy", forceinline=True)(rebound)
+    return scope
+
+
+@lru_cache
+def source_hash() -> str:
+    """A hash of everything the kernels are made from."""
+    digest = hashlib.blake2b(digest_size=6)
+    for module in (arith, philox, sampling, sampling64):
+        digest.update(inspect.getsource(module).encode())
+    for path in sorted(Path(__file__).parent.glob("numba_*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def compiled(function: types.FunctionType) -> Callable[..., None]:
+    """A kernel that releases the GIL, cached on disk where numba finds a folder to write to."""
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "boundscheck": False}
+    try:
+        kernel: Callable[..., None] = numba.njit(cache=True, **options)(function)
+    except RuntimeError as reason:  # neither the package nor the user's cache can be written
+        logger.info("%s is compiled anew in every process: %s", function.__qualname__, reason)
+        kernel = numba.njit(**options)(function)
+    return kernel
