@@ -26,8 +26,6 @@ def element(
     sampler = lower(recipe, shape, dtype)
     lanes = 2 if dtype.is_double else 4
     words = [np.array([word], np.uint64) for word in key.block(index // lanes)]
-    scalar = np.float64 if dtype.is_double else np.float32
-    params = tuple(scalar(value) for value in sampler.params)
     sample: Any = (TWO if dtype.is_double else FOUR)[sampler.kind]
-    values: npt.NDArray[Any] = sample(*words, params)[index % lanes]
+    values: npt.NDArray[Any] = sample(*words, sampler.params)[index % lanes]
     return to_storage(values, dtype)
