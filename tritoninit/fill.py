@@ -28,6 +28,7 @@ from tritoninit.region import Region
 from tritoninit.sampler import DType, Sampler, lower
 from tritoninit.stream import Key
 
+SERIAL = 1 << 15  # elements up to which torch copies on one thread
 CHUNK = 1 << 18  # elements moved at once where values are computed on the host
 BITS = {DType.BFLOAT16: torch.uint16, DType.FLOAT16: torch.uint16}
 ELEMENTWISE = (Uniform, Normal, TruncNormal)
@@ -63,9 +64,20 @@ def _fill_whole(tensor: Tensor, recipe: Recipe, key: Key | None) -> bool:
     """The common cases on the host, the shortest way; False where the tensor is not one."""
     if isinstance(recipe, ELEMENTWISE):
         dtype = DTYPES.get(tensor.dtype)
-        if dtype is None or not tensor.is_contiguous() or tensor.is_neg():
+        if dtype is None:
             return False
-        _fill_contiguous(tensor, recipe, _random(key), dtype)
+        sampler = lower(recipe, (), dtype)
+        local = tensor.detach()
+        if sampler.kind == "constant":
+            local.fill_(float(sampler.params[0]))
+        elif local.is_contiguous() and not local.is_neg():
+            _write_contiguous(local, sampler, _random(key), dtype)
+        elif local.numel() <= SERIAL:
+            made = torch.empty(local.shape, dtype=local.dtype, device="cpu")
+            _write_contiguous(made, sampler, _random(key), dtype)
+            local.copy_(made)
+        else:
+            return False
         return True
     if isinstance(recipe, (Eye, Dirac)) and tensor.numel():
         shape = tuple(tensor.shape)
@@ -74,15 +86,9 @@ def _fill_whole(tensor: Tensor, recipe: Recipe, key: Key | None) -> bool:
     return False
 
 
-def _fill_contiguous(tensor: Tensor, recipe: Recipe, key: Key, dtype: DType) -> None:
-    sampler = lower(recipe, (), dtype)
-    if sampler.kind == "constant":
-        tensor.detach().fill_(float(sampler.params[0]))
-        return
-    local = tensor.detach()
-    if dtype in BITS:
-        local = local.view(BITS[dtype])
-    flat = local.numpy().reshape(-1)
+def _write_contiguous(local: Tensor, sampler: Sampler, key: Key, dtype: DType) -> None:
+    bits = local.view(BITS[dtype]) if dtype in BITS else local
+    flat = bits.numpy().reshape(-1)
     fill_contiguous(host_backend(), flat, key, sampler, dtype, torch.get_num_threads())
 
 

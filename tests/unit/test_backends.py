@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from tritoninit import Key, init
-from tritoninit.backends import host, host_backend, numba_
+from tritoninit.backends import host, host_backend, numba_, threads
 from tritoninit.sampler import DType
 
 
@@ -59,13 +59,13 @@ def test_kernels_compile_where_nothing_can_be_cached(monkeypatch: pytest.MonkeyP
     assert out.tolist() == init.uniform_(torch.empty(8), generator=Key(1)).tolist()
 
 
-@pytest.mark.parametrize("threads", [1, 2, 3, 7])
-def test_threads_do_not_show(threads: int) -> None:
+@pytest.mark.parametrize("count", [1, 2, 3, 7])
+def test_threads_do_not_show(count: int) -> None:
     before = torch.get_num_threads()
-    shapes = [(host.PARALLEL + 1,), (3, host.PARALLEL), (2 * host.CHUNK + 5,)]
+    shapes = [(threads.PARALLEL + 1,), (3, threads.PARALLEL), (2 * host.CHUNK + 5,)]
     expected = [init.normal_(torch.empty(shape), generator=Key(2)) for shape in shapes]
     strided = [init.normal_(torch.empty(*shape, 2)[..., 0], generator=Key(2)) for shape in shapes]
-    torch.set_num_threads(threads)
+    torch.set_num_threads(count)
     try:
         for shape, whole, view in zip(shapes, expected, strided, strict=True):
             assert torch.equal(init.normal_(torch.empty(shape), generator=Key(2)), whole)
@@ -75,8 +75,8 @@ def test_threads_do_not_show(threads: int) -> None:
 
 
 def test_fills_from_many_threads_at_once() -> None:
-    expected = init.normal_(torch.empty(4, host.PARALLEL), generator=Key(3))
-    tensors = [torch.empty(4, host.PARALLEL) for _ in range(8)]
+    expected = init.normal_(torch.empty(4, threads.PARALLEL), generator=Key(3))
+    tensors = [torch.empty(4, threads.PARALLEL) for _ in range(8)]
     workers = [
         threading.Thread(target=init.normal_, args=(tensor,), kwargs={"generator": Key(3)})
         for tensor in tensors
@@ -90,7 +90,7 @@ def test_fills_from_many_threads_at_once() -> None:
 
 def test_a_forked_child_has_threads_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """A pool's threads do not survive a fork: work handed to them would wait for ever."""
-    stale = host._pool(2)
-    assert host._pool(2) is stale
-    monkeypatch.setattr(host.os, "getpid", lambda: -1)
-    assert host._pool(2) is not stale
+    stale = threads.pool(2)
+    assert threads.pool(2) is stale
+    monkeypatch.setattr(threads.os, "getpid", lambda: -1)
+    assert threads.pool(2) is not stale

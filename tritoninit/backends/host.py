@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Protocol
 
@@ -19,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tritoninit import sparse
+from tritoninit.backends.threads import PARALLEL, SHARES, run
 from tritoninit.recipe import Recipe, Sparse
 from tritoninit.region import Axis, Region, Spans
 from tritoninit.sampler import DType, Sampler, lower
@@ -26,10 +24,6 @@ from tritoninit.stream import Key
 
 Buffer = npt.NDArray[Any]
 CHUNK = 1 << 18  # elements generated before they are copied to strided memory: at most 2 MiB
-PARALLEL = 1 << 16  # elements below which one thread is faster (a hand-over costs some 30 us)
-
-
-SHARES = 8  # of a large fill, for each thread
 
 
 class HostBackend(Protocol):
@@ -65,28 +59,6 @@ class HostBackend(Protocol):
         """Write zeros into out, the elements from ``first`` on, where ``sparse_`` has them."""
 
 
-_pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
-_pools_lock = threading.Lock()
-
-
-def _pool(threads: int) -> ThreadPoolExecutor:
-    """A pool of this process (a forked child makes its own)."""
-    with _pools_lock:
-        key = (os.getpid(), threads)
-        if key not in _pools:
-            _pools[key] = ThreadPoolExecutor(threads, thread_name_prefix="tritoninit")
-        return _pools[key]
-
-
-def _run(tasks: Sequence[Callable[[], None]], threads: int) -> None:
-    if len(tasks) == 1 or threads == 1:
-        for task in tasks:
-            task()
-        return
-    for future in [_pool(threads).submit(task) for task in tasks]:
-        future.result()
-
-
 def fill(
     backend: HostBackend,
     out: Buffer,
@@ -109,7 +81,12 @@ def fill(
 
 
 def fill_contiguous(
-    backend: HostBackend, out: Buffer, key: Key, sampler: Sampler, dtype: DType, threads: int
+    backend: HostBackend,
+    out: Buffer,
+    key: Key,
+    sampler: Sampler,
+    dtype: DType,
+    threads: int,
 ) -> None:
     """Write samples into a whole, contiguous tensor."""
     size = out.size
@@ -168,7 +145,7 @@ def _sparse_mask(
 
     step = sparse.columns_at_once(rows, columns)
     tasks = [partial(rank, left) for left in range(0, columns, step)]
-    _run(tasks, threads if rows * columns > PARALLEL else 1)
+    run(tasks, threads if rows * columns > PARALLEL else 1)
 
     def zero(chunk: Buffer, first: int) -> None:
         backend.zero(chunk, first, limits, key)
@@ -215,7 +192,7 @@ def _samples(
             for stride, local in _rows(rows)
             for position in range(0, length, CHUNK)
         ]
-        _run(tasks, threads if length * math.prod(axis.size for axis in rows) > PARALLEL else 1)
+        run(tasks, threads if length * math.prod(axis.size for axis in rows) > PARALLEL else 1)
         return
     inner = rows[-1] if rows else Axis(1, 0, 0)
     outer = list(_rows(rows[:-1]))
@@ -241,7 +218,7 @@ def _samples(
                     dtype,
                 )
             )
-    _run(tasks, threads if parts > 1 else 1)
+    run(tasks, threads if parts > 1 else 1)
 
 
 def _shares(rows: int, length: int, parts: int) -> Iterator[tuple[int, int, int, int]]:
