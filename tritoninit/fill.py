@@ -79,6 +79,10 @@ def _fill_whole(tensor: Tensor, recipe: Recipe, key: Key | None) -> bool:
         else:
             return False
         return True
+    if isinstance(recipe, Orthogonal) and tensor.numel():
+        whole = orthogonal(tuple(tensor.shape), recipe.gain, _random(key), tensor.device)
+        tensor.detach().copy_(whole)
+        return True
     if isinstance(recipe, (Eye, Dirac)) and tensor.numel():
         shape = tuple(tensor.shape)
         _write_diagonal(tensor.detach(), lower(recipe, shape, DType.FLOAT32))
