@@ -13,9 +13,9 @@ from tritoninit.recipe import Normal
 from tritoninit.sampler import DType, lower
 from tritoninit.stream import Key
 
-
+SMALL = 192  # columns up to which a compiled loop beats orgqr on the host (2 cores of a Zen 4)
 PANEL = 64  # columns; 32 to 128 measure alike
-ORGQR_COLUMNS = 192  # up to which orgqr is faster than panels (2 cores of a Zen 4)
+ORGQR_COLUMNS = 192  # up to which orgqr beats panels
 
 
 def orthogonal(shape: tuple[int, ...], gain: float, key: Key, device: torch.device) -> Tensor:
@@ -29,14 +29,21 @@ def orthogonal(shape: tuple[int, ...], gain: float, key: Key, device: torch.devi
     random orthogonal matrices with an application to condition estimators", SIAM J. Numer.
     Anal. 17, 1980).  It is orthogonal to rounding whatever G is.  Wide matrices are transposed.
 
-    Memory: the reflections in G's place, and Q, 8 bytes an element each.
+    Memory: the reflections in G's place, their squares, then Q: 16 bytes an element.
     """
     rows, columns = shape[0], math.prod(shape[1:])
     normals = torch.empty((rows, columns), dtype=torch.float64, device="cpu")
     sampler = lower(Normal(0.0, 1.0), (), DType.FLOAT64)
     flat = normals.numpy().reshape(-1)
     threads = torch.get_num_threads()
-    fill_contiguous(host_backend(), flat, key, sampler, DType.FLOAT64, threads)
+    backend = host_backend()
+    fill_contiguous(backend, flat, key, sampler, DType.FLOAT64, threads)
+    if device.type == "cpu" and backend.name == "numba" and min(rows, columns) <= SMALL:
+        from tritoninit.backends.numba_orthogonal import product
+
+        matrix = normals.numpy()
+        made = product(matrix, gain) if rows >= columns else product(matrix.T, gain).T
+        return torch.from_numpy(made).reshape(shape)
     g = normals.to(device)
     q = _product((g if rows >= columns else g.t()).tril_(), gain)
     return (q if rows >= columns else q.t()).reshape(shape)
@@ -50,7 +57,7 @@ def _product(tall: Tensor, gain: float) -> Tensor:
     """
     size, columns = tall.shape
     diagonal = torch.diagonal(tall)
-    norm = torch.linalg.vector_norm(tall, dim=0).copysign_(diagonal)
+    norm = tall.square().sum(0).sqrt_().copysign_(diagonal)
     head = diagonal + norm
     scale = norm.sign().mul_(-gain)
     reflections = tall.div_(head)
