@@ -11,6 +11,7 @@ from torch import Tensor
 from tritoninit.backends import host_backend
 from tritoninit.backends.host import fill as host_fill
 from tritoninit.backends.host import fill_contiguous, keep_mask
+from tritoninit.dtensor import Part
 from tritoninit.layout import DTYPES, Placement, place, storage_view
 from tritoninit.orthogonal import orthogonal
 from tritoninit.recipe import (
@@ -58,6 +59,22 @@ def fill(
         else:
             _fill_memory(tensor, recipe, key, shape, region)
     torch.autograd.graph.increment_version(tensor)
+
+
+def fill_parts(parts: list[Part], recipe: Recipe, key: Key | None) -> None:
+    """Write ``recipe`` into parts of one global tensor, none of which need be contiguous in it.
+
+    What is computed on the whole tensor (orthogonal) is computed once, and not at all by a rank
+    that holds nothing.
+    """
+    if isinstance(recipe, Orthogonal) and len(parts) > 1:
+        shape, device = parts[0].placement.shape, parts[0].tensor.device
+        matrix = orthogonal(shape, recipe.gain, _random(key), device)
+        for part in parts:
+            _keep(part.tensor, matrix, part.placement.region)
+        return
+    for tensor, placement in parts:
+        fill(tensor, recipe, key, placement)
 
 
 def _fill_whole(tensor: Tensor, recipe: Recipe, key: Key | None) -> bool:
@@ -129,7 +146,11 @@ def _fill_orthogonal(
     tensor: Tensor, recipe: Orthogonal, key: Key | None, shape: tuple[int, ...], region: Region
 ) -> None:
     """The whole matrix is computed; the part that the region holds is kept."""
-    matrix = orthogonal(shape, recipe.gain, _random(key), tensor.device)
+    _keep(tensor, orthogonal(shape, recipe.gain, _random(key), tensor.device), region)
+
+
+def _keep(tensor: Tensor, matrix: Tensor, region: Region) -> None:
+    """Copy the part of the whole matrix that the region holds."""
     box = matrix.reshape(region.global_shape)
     for dim, (low, size) in enumerate(zip(region.offset, region.sizes, strict=True)):
         box = box.narrow(dim, low, size)

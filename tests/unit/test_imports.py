@@ -17,11 +17,11 @@ OPTIONAL = {
 
 # A module may import modules of its own layer and of the layers above it in this table.
 LAYERS = [
-    {"stream", "region"},
+    {"stream", "region", "sharding"},
     {"arith", "philox", "special", "recipe", "sampling", "sampling64", "sparse", "truncated"},
     {"sampler"},
     {"backends"},
-    {"orthogonal", "layout", "fill", "generator", "oracle", "plan"},
+    {"orthogonal", "layout", "dtensor", "fill", "generator", "oracle", "plan"},
     {"init"},
     {"record", "fingerprint"},
     {"materialize"},

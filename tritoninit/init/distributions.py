@@ -62,8 +62,8 @@ def uniform_(
     check_uniform(tensor, a, b)
     if has_no_memory(tensor, global_shape, global_offset):
         return tensor
-    placement = checked(tensor, global_shape, global_offset)
-    return write_random(tensor, Uniform(a, b), generator, placement)
+    parts = checked(tensor, global_shape, global_offset)
+    return write_random(tensor, Uniform(a, b), generator, parts)
 
 
 @overridable
@@ -98,8 +98,8 @@ def normal_(
     check_normal(tensor, mean, std)
     if has_no_memory(tensor, global_shape, global_offset):
         return tensor
-    placement = checked(tensor, global_shape, global_offset)
-    return write_random(tensor, Normal(mean, std), generator, placement)
+    parts = checked(tensor, global_shape, global_offset)
+    return write_random(tensor, Normal(mean, std), generator, parts)
 
 
 @overridable
@@ -153,8 +153,8 @@ def trunc_normal_(
             "The distribution of values may be incorrect.",
             stacklevel=3,
         )
-    placement = checked(tensor, global_shape, global_offset)
-    return write_random(tensor, recipe, generator, placement)
+    parts = checked(tensor, global_shape, global_offset)
+    return write_random(tensor, recipe, generator, parts)
 
 
 @overridable
@@ -191,8 +191,8 @@ def orthogonal_(
         raise ValueError(f"orthogonal_ expects a finite gain, got gain={gain}")
     if has_no_memory(tensor, global_shape, global_offset) or 0 in shape:
         return tensor
-    placement = checked(tensor, global_shape, global_offset)
-    return write_random(tensor, Orthogonal(gain), generator, placement)
+    parts = checked(tensor, global_shape, global_offset)
+    return write_random(tensor, Orthogonal(gain), generator, parts)
 
 
 @overridable
@@ -229,5 +229,5 @@ def sparse_(
     recipe = Sparse(as_float("sparsity", sparsity), std)
     if has_no_memory(tensor, global_shape, global_offset):
         return tensor
-    placement = checked(tensor, global_shape, global_offset)
-    return write_random(tensor, recipe, generator, placement)
+    parts = checked(tensor, global_shape, global_offset)
+    return write_random(tensor, recipe, generator, parts)
