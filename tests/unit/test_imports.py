@@ -21,7 +21,7 @@ LAYERS = [
     {"arith", "philox", "special", "recipe", "sampling", "sampling64", "sparse", "truncated"},
     {"sampler"},
     {"backends"},
-    {"orthogonal", "layout", "dtensor", "fill", "generator", "oracle", "plan"},
+    {"orthogonal", "layout", "dtensor", "fill", "generator", "collective", "oracle", "plan"},
     {"init"},
     {"record", "fingerprint"},
     {"materialize"},
