@@ -51,7 +51,8 @@ def sharding_of(tensor: DTensor) -> Sharding:
     """
     placements = tuple(_split(tensor, p) for p in tensor.placements)
     mesh = tuple(int(size) for size in tensor.device_mesh.shape)
-    return Sharding(mesh, placements, _explicit_order(tensor, len(mesh)))
+    names = tuple(tensor.device_mesh.mesh_dim_names or ())
+    return Sharding(mesh, placements, _explicit_order(tensor, len(mesh)), names=names)
 
 
 def coordinate_of(tensor: DTensor) -> Shape | None:

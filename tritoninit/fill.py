@@ -44,7 +44,8 @@ def fill(
     The caller has checked that the tensor may be written.  ``key`` is None for recipes that
     are not random.  The tensor's version counter is bumped.
     """
-    if placement is not None or tensor.device.type != "cpu" or not _fill_whole(tensor, recipe, key):
+    whole = placement is None or placement.is_whole
+    if not whole or tensor.device.type != "cpu" or not _fill_whole(tensor, recipe, key):
         region, shape = placement or place(tensor, None, None)
         if not region.numel:
             pass

@@ -38,6 +38,11 @@ class Placement(NamedTuple):
     region: Region
     shape: Shape
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether the region is all of the global tensor, in the global tensor's own shape."""
+        return self.region.sizes == self.shape
+
 
 def check_strided(tensor: Tensor) -> None:
     """Raise unless the tensor has sizes and strides over memory of its own.

@@ -1,4 +1,4 @@
-"""From a model on meta to a model with values: plan, allocate, fill, bind."""
+"""From a model on meta to a model with values: plan, agree, allocate, fill, bind."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import reduce
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from tritoninit.fill import fill
-from tritoninit.plan import Apply, Copy, Fill, Plan, readable_bytes
-from tritoninit.recipe import Constant
+from tritoninit import fsdp2
+from tritoninit.agreement import meshes_of, together
+from tritoninit.dtensor import is_dtensor, parts_of
+from tritoninit.memory import allocate, bind
+from tritoninit.plan import Plan, readable_bytes
 from tritoninit.stream import Key
+from tritoninit.writing import write_parts, write_whole
 
 if TYPE_CHECKING:
     from tritoninit.record import InitFn, Recording, Target
@@ -79,18 +81,29 @@ def materialize(
         ValueError: device is meta.
         TypeError: model is not a module, or seed neither an int nor a Key.
     """
-    place = _device(device)
-    recording, made = _planned(model, seed, init_fn)
+    _check_model(model)
+    meshes = meshes_of(model)
+    with together(meshes, "planning") as agreed:
+        recording, made = _planned(model, seed, init_fn)
+        devices = _devices(recording.targets, device, fsdp2.offloaded(model))
+        agreed.append(made)
     tensors = []
-    with _progress(made.nbytes) as advance:
-        for entry in made.fills:
-            tensors.append(_materialized(entry, recording, place))
+    padded = fsdp2.padded(model)
+    with together(meshes, "filling"), _progress(made.nbytes) as advance:
+        for entry, target, place in zip(made.fills, recording.targets, devices, strict=True):
+            tensor = allocate(target.tensor, place, padded.get(id(target.tensor)))
+            if is_dtensor(tensor):
+                write_parts(entry, parts_of(tensor), recording.sources)
+            else:
+                write_whole(entry, tensor, recording.sources)
+            tensors.append(tensor)
             advance(entry.nbytes)
     replaced = [
         target.name
         for target, tensor in zip(recording.targets, tensors, strict=True)
-        if not _bind(target, tensor)
+        if not bind(target, tensor)
     ]
+    fsdp2.adopt_parameters(model)
     for module, attributes in recording.attributes:
         vars(module).update(attributes)
     if replaced:
@@ -99,80 +112,54 @@ def materialize(
             " before, must be given the new ones",
             ", ".join(replaced),
         )
-    logger.info("materialized %s on %s", readable_bytes(made.nbytes), place)
+    logger.info("materialized %s of %s", readable_bytes(made.nbytes), type(model).__name__)
     return made
 
 
-def _device(device: str | torch.device | None) -> torch.device:
-    if device is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    place = torch.device(device)
-    if place.type == "meta":
+def _devices(
+    targets: list[Target], device: str | torch.device | None, offloaded: set[int]
+) -> list[torch.device]:
+    """Where each tensor is allocated.
+
+    Raises:
+        ValueError: device is meta, or not where a DTensor's local part has to lie.
+    """
+    given = None if device is None else torch.device(device)
+    if given is not None and given.type == "meta":
         raise ValueError("device must be a device with memory, got meta")
-    return place
+    plain = given or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    places = []
+    for target in targets:
+        place = plain
+        if is_dtensor(target.tensor):
+            mesh = target.tensor.device_mesh.device_type
+            kind, reason = mesh, f"its mesh is of {mesh} devices"
+            if id(target.tensor) in offloaded:
+                kind, reason = "cpu", "its CPUOffloadPolicy keeps it there"
+            if given is not None and given.type != kind:
+                raise ValueError(
+                    f"device is {given}, but {target.name} must lie on {kind}: {reason}; pass"
+                    f" device={kind!r}, or None for each tensor's own"
+                )
+            place = given or torch.device(kind)
+        places.append(place)
+    return places
+
+
+def _check_model(model: object) -> None:
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
 
 
 def _planned(model: nn.Module, seed: int | Key, init_fn: InitFn | None) -> tuple[Recording, Plan]:
     from tritoninit.record import record_model  # a third of the time of `import tritoninit`
 
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+    _check_model(model)
     if init_fn is not None and not callable(init_fn):
         raise TypeError(f"init_fn must be callable or None, got {type(init_fn).__name__}")
     key = seed if isinstance(seed, Key) else Key(seed)
     recording = record_model(model, init_fn)
     return recording, Plan(key, recording.fills(key))
-
-
-def _materialized(entry: Fill, recording: Recording, device: torch.device) -> Tensor:
-    dtype = getattr(torch, entry.dtype)
-    tensor = torch.empty_strided(entry.shape, entry.strides, dtype=dtype, device=device)
-    for write in entry.writes:
-        view = write.view
-        part = tensor if view is None else tensor.as_strided(view.shape, view.strides, view.offset)
-        recipe = write.recipe
-        if isinstance(recipe, Copy):
-            part.copy_(recording.sources[recipe.digest])
-        elif isinstance(recipe, Constant):
-            part.fill_(recipe.value)
-        elif isinstance(recipe, Apply):
-            operation: Any = reduce(getattr, recipe.op.split("."), torch.ops.aten)
-            operation(part, *recipe.args, **dict(recipe.kwargs))
-        else:
-            fill(part, recipe, write.key)
-    return tensor
-
-
-def _bind(target: Target, data: Tensor) -> bool:
-    """Give the target's tensor its memory; False where a new object had to take its place."""
-    from tritoninit.record.targets import adopt
-
-    original, shadow = target.tensor, target.shadow
-    assert shadow is not None
-    new: Tensor
-    if isinstance(original, nn.Parameter):
-        new = nn.Parameter(data, requires_grad=shadow.requires_grad)
-    else:
-        new = data.requires_grad_(shadow.requires_grad)
-    hooks = {name: getattr(original, name) for name in HOOKS}
-    try:
-        torch.utils.swap_tensors(original, new)
-        kept = original
-    except RuntimeError as reason:
-        logger.debug("%s is a new object: %s", target.name, reason)
-        kept = new
-    adopt(kept, shadow)
-    for name, registered in hooks.items():
-        if registered:
-            setattr(kept, name, registered)  # hooks belong to the memory: arm them again
-    if kept is original:
-        return True
-    for module, key in target.slots:
-        setattr(module, key, kept)
-    return False
-
-
-HOOKS = ("_backward_hooks", "_post_accumulate_grad_hooks")
 
 
 @contextmanager

@@ -56,16 +56,18 @@ class Sharding:
             split before it.
         literal: apply ``Split.factor`` from left to right, as ``distribute_tensor`` does; it
             differs from the reordering only where sizes are uneven.
+        names: of the mesh dimensions; none by default.
 
     Raises:
-        ValueError: the lengths differ, a size or factor is not positive, or ``order`` is not a
-            permutation of the mesh dimensions.
+        ValueError: the lengths differ, a size or factor is not positive, ``order`` is not a
+            permutation of the mesh dimensions, or two names are the same.
     """
 
     mesh: Shape
     placements: tuple[Split | None, ...]
     order: Shape | None = None
     literal: bool = False
+    names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.mesh) != len(self.placements):
@@ -73,6 +75,8 @@ class Sharding:
                 f"placements must name one placement for each of the mesh's {len(self.mesh)}"
                 f" dimensions, got {len(self.placements)}: {self}"
             )
+        if self.names and len(set(self.names)) != len(self.mesh):
+            raise ValueError(f"names must differ, one for each of {self.mesh}, got {self.names}")
         if any(size < 1 for size in self.mesh):
             raise ValueError(f"mesh sizes must be at least 1, got {self.mesh}")
         if any(split and split.factor < 1 for split in self.placements):

@@ -22,9 +22,13 @@ LAYERS = [
     {"sampler"},
     {"backends"},
     {"orthogonal", "layout", "dtensor", "fill", "generator", "collective", "oracle", "plan"},
+    {"viewing", "writing"},
     {"init"},
+    {"fsdp2"},
     {"record", "fingerprint"},
+    {"agreement", "memory"},
     {"materialize"},
+    {"simulate"},
     {"adapters"},
     {"demo_model", "demo", "cli"},
 ]

@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from tritoninit.dtensor import is_dtensor, sharding_of
 from tritoninit.plan import Apply, Fill, View, Write
 from tritoninit.record.calls import intercepted
 from tritoninit.record.coverage import Span, needed
@@ -144,4 +145,5 @@ def _fill(target: Target, key: Key) -> Fill:
         itemsize=target.tensor.element_size(),
         writes=tuple(writes),
         origin=", ".join(dict.fromkeys(written.origin for written in target.writes)),
+        sharding=sharding_of(target.tensor) if is_dtensor(target.tensor) else None,
     )
