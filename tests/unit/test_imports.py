@@ -25,7 +25,7 @@ LAYERS = [
     {"viewing", "writing"},
     {"init"},
     {"fsdp2"},
-    {"record", "fingerprint"},
+    {"recording", "fingerprint"},
     {"agreement", "memory"},
     {"materialize"},
     {"simulate"},
