@@ -23,6 +23,8 @@ from tritoninit.sampler import DType, Sampler, lower
 from tritoninit.stream import Key
 
 Buffer = npt.NDArray[Any]
+# (address, length, seed, offset, first, rows, row_local, row_global) -> None
+Write = Callable[[int, int, int, int, int, int, int, int], None]
 CHUNK = 1 << 18  # elements generated before they are copied to strided memory: at most 2 MiB
 
 
@@ -30,6 +32,15 @@ class HostBackend(Protocol):
     """How to fill contiguous rows."""
 
     name: str
+
+    def __hash__(self) -> int:
+        """A backend is the key of what is cached for it."""
+
+    def writer(self, sampler: Sampler, dtype: DType) -> Write | None:
+        """``fill_rows`` by the address of memory that the caller keeps alive; None: it cannot.
+
+        The memory may be aligned in any way.
+        """
 
     def fill_rows(
         self,
@@ -101,6 +112,9 @@ class _Ones:
     """In the place of a backend: ones instead of samples."""
 
     name = "ones"
+
+    def writer(self, *_: Any) -> None:
+        return None
 
     def fill_rows(self, out: Buffer, *_: Any) -> None:
         out[:] = 1

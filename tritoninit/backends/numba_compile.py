@@ -110,11 +110,14 @@ def source_hash() -> str:
     return digest.hexdigest()
 
 
-def compiled(function: types.FunctionType) -> Callable[..., None]:
-    """A kernel that releases the GIL, cached on disk where numba finds a folder to write to."""
+def compiled(function: types.FunctionType) -> Any:
+    """numba's dispatcher of a kernel that releases the GIL.
+
+    Cached on disk where numba finds a folder to write to.
+    """
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "boundscheck": False}
     try:
-        kernel: Callable[..., None] = numba.njit(cache=True, **options)(function)
+        kernel = numba.njit(cache=True, **options)(function)
     except RuntimeError as reason:  # neither the package nor the user's cache can be written
         logger.info("%s is compiled anew in every process: %s", function.__qualname__, reason)
         kernel = numba.njit(**options)(function)

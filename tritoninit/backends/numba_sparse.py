@@ -89,7 +89,8 @@ def _compiled(template: types.FunctionType) -> Callable[..., None]:
     bound = types.FunctionType(template.__code__, scope, template.__name__)
     bound.__qualname__ = f"{template.__name__}_{source_hash()}"
     bound.__module__ = __name__
-    return compiled(bound)
+    kernel: Callable[..., None] = compiled(bound)
+    return kernel
 
 
 def rank(

@@ -75,6 +75,9 @@ class NumpyBackend:
 
     name = "numpy"
 
+    def writer(self, sampler: Sampler, dtype: DType) -> None:
+        """None: numpy takes arrays; see ``host.HostBackend``."""
+
     def fill_rows(
         self,
         out: Buffer,
