@@ -157,7 +157,7 @@ def kernel(kind: str, dtype: DType, constants: int) -> Callable[..., None]:
     bound.__qualname__ = f"{kind}_{dtype.value}_{source_hash()}"
     bound.__module__ = __name__
     zero = np.float64(0) if dtype.is_double else np.float32(0)
-    params = numba.typeof(constants * (zero,))
+    params = numba.typeof(constants * (zero,))  # type: ignore[no-untyped-call]
     places = (nbt.intp, nbt.int64, nbt.uint64, nbt.uint64, *4 * (nbt.int64,))
     # The entry point takes Python's numbers by its own signature; the dispatcher would look at
     # the type of every argument, which takes as long as 200 normals.
