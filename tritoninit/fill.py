@@ -22,13 +22,16 @@ from tritoninit.recipe import (
     Orthogonal,
     Recipe,
     Sparse,
+    TruncNormal,
+    Uniform,
 )
 from tritoninit.region import Region
 from tritoninit.sampler import DType, Sampler, lower
-from tritoninit.small import ELEMENTWISE, fill_at_once
+from tritoninit.small import fill_at_once
 from tritoninit.stream import Key
 
 CHUNK = 1 << 18  # elements moved at once where values are computed on the host
+ELEMENTWISE = (Uniform, Normal, TruncNormal)
 BITS = {DType.BFLOAT16: torch.uint16, DType.FLOAT16: torch.uint16}
 INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 

@@ -16,12 +16,11 @@ from tritoninit.backends.host import HostBackend, Write
 from tritoninit.backends.threads import PARALLEL
 from tritoninit.generator import key_of
 from tritoninit.layout import DTYPES, bytes_needed, overlaps_itself
-from tritoninit.recipe import Normal, Recipe, TruncNormal, Uniform
-from tritoninit.sampler import lower
+from tritoninit.recipe import Normal, Recipe, Sparse, TruncNormal, Uniform
 from tritoninit.stream import Key
 
 SERIAL = 1 << 15  # elements up to which torch copies on one thread
-ELEMENTWISE = (Uniform, Normal, TruncNormal)
+RECIPES = (Uniform, Normal, TruncNormal, Sparse)
 HOST = torch.device("cpu")
 _dispatch_keys = torch._C._dispatch_keys
 with torch.inference_mode(False):
@@ -37,7 +36,7 @@ def fill_at_once(tensor: Tensor, recipe: Recipe, generator: torch.Generator | Ke
     False, and nothing drawn or written, where the tensor is not host memory that may be written,
     is large enough for several threads, or no kernel writes the recipe alone.
     """
-    if not isinstance(recipe, ELEMENTWISE) or _dispatch_keys(tensor).raw_repr() != PLAIN:
+    if not isinstance(recipe, RECIPES) or _dispatch_keys(tensor).raw_repr() != PLAIN:
         return False
     size, contiguous = tensor.numel(), tensor.is_contiguous()
     if size > (PARALLEL if contiguous else SERIAL):
@@ -46,7 +45,8 @@ def fill_at_once(tensor: Tensor, recipe: Recipe, generator: torch.Generator | Ke
         return False
     if bytes_needed(tensor) > tensor.untyped_storage().nbytes():
         return False
-    write = _writer(host_backend(), recipe, tensor.dtype)
+    shape = tuple(tensor.shape) if isinstance(recipe, Sparse) else ()
+    write = _writer(host_backend(), recipe, shape, tensor.dtype)
     if write is None:
         return False
     key = key_of(generator, HOST)
@@ -60,9 +60,8 @@ def fill_at_once(tensor: Tensor, recipe: Recipe, generator: torch.Generator | Ke
 
 
 @lru_cache(maxsize=4096)
-def _writer(backend: HostBackend, recipe: Recipe, dtype: torch.dtype) -> Write | None:
-    """The backend's kernel for ``recipe`` on contiguous memory, where there is one."""
-    if dtype not in DTYPES:
-        return None
-    sampler = lower(recipe, (), DTYPES[dtype])
-    return None if sampler.kind == "constant" else backend.writer(sampler, DTYPES[dtype])
+def _writer(
+    backend: HostBackend, recipe: Recipe, shape: tuple[int, ...], dtype: torch.dtype
+) -> Write | None:
+    """What fills contiguous memory with ``recipe`` in one call, where there is such a thing."""
+    return backend.writer(recipe, shape, DTYPES[dtype]) if dtype in DTYPES else None

@@ -13,7 +13,7 @@ from tritoninit.backends.host import fill as host_fill
 from tritoninit.backends.numpy_ import NumpyBackend
 from tritoninit.backends.threads import PARALLEL
 from tritoninit.layout import DTYPES
-from tritoninit.recipe import Normal, Sparse, TruncNormal, Uniform
+from tritoninit.recipe import Eye, Normal, Orthogonal, Sparse, TruncNormal, Uniform
 from tritoninit.region import Region
 from tritoninit.small import SERIAL, fill_at_once
 
@@ -78,6 +78,27 @@ def test_the_elements_and_no_others_are_written(name, dtype, align):
         assert is_kept(memory, tensor)
 
 
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("shape", [(1, 3), (2, 2), (9, 5), (130, 7), (1000, 1), (3, 400), (4, 0)])
+def test_sparse_matrices_hold_the_same_values_and_zeros(shape, dtype):
+    rows, columns = shape
+    memory = torch.empty(2 * rows * columns + 8, dtype=dtype)
+    for sparsity in (0.0, 0.01, 0.3, 0.9):
+        recipe = Sparse(sparsity, 0.5)
+        if recipe.zeros(rows) == rows:
+            continue
+        expected = reference(recipe, shape, dtype)
+        for tensor in (
+            memory[3 : 3 + rows * columns].view(rows, columns),
+            memory[3 : 3 + rows * columns].view(columns, rows).t(),
+            memory[: 2 * rows * columns].view(rows, 2 * columns)[:, 1::2],
+        ):
+            memory.fill_(GUARD)
+            assert fill_at_once(tensor, recipe, KEY)
+            assert torch.equal(tensor, expected)
+            assert is_kept(memory, tensor)
+
+
 class Wrapped(torch.Tensor):
     """A subclass that hides its memory."""
 
@@ -124,7 +145,9 @@ def test_other_tensors_are_left_to_the_general_way_and_nothing_is_drawn(name):
 
 def test_recipes_that_no_kernel_writes_alone_are_left():
     state = torch.get_rng_state()
-    assert not fill_at_once(torch.empty(4, 4), Sparse(0.5, 1.0), None)
+    assert not fill_at_once(torch.empty(4, 4), Sparse(1.0, 1.0), None)
+    assert not fill_at_once(torch.empty(4, 4), Eye(), None)
+    assert not fill_at_once(torch.empty(4, 4), Orthogonal(1.0), None)
     assert not fill_at_once(torch.empty(4), TruncNormal(0.0, 1.0, 0.5, 0.5), None)
     assert torch.equal(torch.get_rng_state(), state)
 

@@ -36,10 +36,11 @@ class HostBackend(Protocol):
     def __hash__(self) -> int:
         """A backend is the key of what is cached for it."""
 
-    def writer(self, sampler: Sampler, dtype: DType) -> Write | None:
-        """``fill_rows`` by the address of memory that the caller keeps alive; None: it cannot.
+    def writer(self, recipe: Recipe, shape: tuple[int, ...], dtype: DType) -> Write | None:
+        """What fills a whole, small tensor by its address; None: this backend cannot.
 
-        The memory may be aligned in any way.
+        The tensor is contiguous, aligned in any way, and kept alive by the caller.  ``shape``
+        matters to ``Sparse`` only.
         """
 
     def fill_rows(

@@ -21,8 +21,15 @@ from numba.extending import intrinsic
 
 from tritoninit import philox, sampling, sampling64
 from tritoninit.backends.host import Buffer, Write
-from tritoninit.backends.numba_compile import compiled, compiled_scope, i32_of_f32, source_hash
-from tritoninit.sampler import DType, Sampler
+from tritoninit.backends.numba_compile import (
+    compiled,
+    compiled_scope,
+    i32_of_f32,
+    put,
+    source_hash,
+)
+from tritoninit.recipe import Recipe, Sparse
+from tritoninit.sampler import DType, Sampler, lower
 from tritoninit.sparse import Thresholds
 from tritoninit.stream import Key
 
@@ -50,19 +57,6 @@ STORES: dict[DType, Callable[..., Any]] = {
     DType.FLOAT16: lambda value: float16_bits(value),
 }
 U = np.uint64
-
-
-@intrinsic
-def put(typingctx: Any, address: Any, index: Any, value: Any) -> Any:
-    """Write element ``index`` of the memory at ``address``, which need not be aligned."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        address, index, value = args
-        memory = builder.inttoptr(address, value.type.as_pointer())
-        builder.store(value, builder.gep(memory, [index]), align=1)
-        return context.get_dummy_value()
-
-    return nbt.void(nbt.intp, nbt.int64, value), codegen
 
 
 def _rows4(p, out, length, seed, offset, first, rows, row_local, row_global):  # type: ignore[no-untyped-def]
@@ -176,10 +170,18 @@ class NumbaBackend:
 
     name = "numba"
 
-    def writer(self, sampler: Sampler, dtype: DType) -> Write:
+    def writer(self, recipe: Recipe, shape: tuple[int, ...], dtype: DType) -> Write | None:
         """The kernel with its constants; see ``host.HostBackend``."""
+        sampler = lower(recipe, shape, dtype)
+        if sampler.kind == "constant":
+            return None
         params = tuple(float(value) for value in sampler.params)
-        return partial(kernel(sampler.kind, dtype, len(params)), params)
+        write = partial(kernel(sampler.kind, dtype, len(params)), params)
+        if isinstance(recipe, Sparse) and recipe.zeros(shape[0]):
+            from tritoninit.backends import numba_sparse
+
+            return numba_sparse.writer(write, shape, recipe.zeros(shape[0]), dtype)
+        return write
 
     def fill_rows(
         self,

@@ -52,6 +52,19 @@ _i64_of_f64 = _bitcast(nbt.float64, nbt.int64)
 _f64_of_i64 = _bitcast(nbt.int64, nbt.float64)
 
 
+@intrinsic
+def put(typingctx: Any, address: Any, index: Any, value: Any) -> Any:
+    """Write element ``index`` of the memory at ``address``, which need not be aligned."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        address, index, value = args
+        memory = builder.inttoptr(address, value.type.as_pointer())
+        builder.store(value, builder.gep(memory, [index]), align=1)
+        return context.get_dummy_value()
+
+    return nbt.void(nbt.intp, nbt.int64, value), codegen
+
+
 def _clamp(x: Any, low: Any, high: Any) -> Any:
     raised = x if x > low else low
     return raised if raised < high else high
