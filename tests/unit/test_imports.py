@@ -26,7 +26,7 @@ LAYERS = [
     {"init"},
     {"fsdp2"},
     {"record", "fingerprint"},
-    {"agreement", "memory"},
+    {"agreement", "memory", "owners"},
     {"materialize"},
     {"simulate"},
     {"adapters"},
