@@ -4,6 +4,7 @@ Processes come from a fork server that has imported torch once, so that a launch
 of a second.  Whatever happens, none outlives the launch.
 """
 
+import faulthandler
 import multiprocessing
 import os
 import tempfile
@@ -32,10 +33,11 @@ class Outcome:
     ended: float = 0.0  # time.monotonic()
 
 
-def _rank(connection, function, rank, ranks, store, group_timeout, args):
+def _rank(connection, function, rank, ranks, store, timeout, group_timeout, args):
     import torch
     import torch.distributed as dist
 
+    faulthandler.dump_traceback_later(0.9 * timeout)
     warnings.simplefilter("error")
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     torch.set_num_threads(1)
@@ -65,8 +67,8 @@ def launch(
 ) -> list[Outcome]:
     """Call the module-level ``function(rank, *args)`` on every rank.
 
-    Raises:
-        TimeoutError: a rank has not ended after ``timeout`` seconds; all are killed.
+    A rank that has not ended after ``timeout`` seconds is killed, which is its error; where it
+    hung is on stderr.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
@@ -78,7 +80,7 @@ def launch(
         try:
             for rank in range(ranks):
                 receiver, sender = context.Pipe(duplex=False)
-                given = (sender, function, rank, ranks, store, group_timeout, args)
+                given = (sender, function, rank, ranks, store, timeout, group_timeout, args)
                 process = context.Process(target=_rank, args=given, daemon=True)
                 process.start()
                 sender.close()
@@ -86,7 +88,9 @@ def launch(
                 connections.append(receiver)
             for rank, connection in enumerate(connections):
                 if not connection.poll(max(0.0, deadline - time.monotonic())):
-                    raise TimeoutError(f"rank {rank} has not ended after {timeout} s")
+                    outcomes[rank].error = f"it has not ended after {timeout} s"
+                    outcomes[rank].ended = deadline
+                    continue
                 try:
                     outcomes[rank] = connection.recv()
                 except EOFError:

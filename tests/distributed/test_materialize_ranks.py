@@ -219,7 +219,7 @@ class Stage(nn.Module):
     def __init__(self, net, first):
         super().__init__()
         if first:
-            self.embedding = net.embedding
+            self.embedding, self.head = net.embedding, net.head  # tied: of one stage
             self.blocks = nn.ModuleDict({"0": net.blocks[0]})
         else:
             self.blocks = nn.ModuleDict({"1": net.blocks[1]})
@@ -273,8 +273,8 @@ def check_wrappers():
     """Names are those of the plain model."""
     model = on_meta(Net)
     model.blocks[0] = checkpoint_wrapper(model.blocks[0])
-    model.blocks[1].up = torch.compile(model.blocks[1].up)
-    model.zoo = torch.compile(checkpoint_wrapper(model.zoo))
+    model.blocks[1].up = torch.compile(model.blocks[1].up, backend="eager")
+    model.zoo = torch.compile(checkpoint_wrapper(model.zoo), backend="eager")
     fsdp2(model)
     made = tritoninit.materialize(model, seed=SEED)
     assert [fill.name for fill in made.fills] == [fill.name for fill in reference_plan().fills]
@@ -306,4 +306,4 @@ def check_init_fn():
 
 
 def test_experts_stages_wrappers_and_init_fn():
-    run(check_others, 4)
+    run(check_others, 4, timeout=20, group_timeout=8)
