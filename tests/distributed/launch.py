@@ -42,13 +42,14 @@ def _rank(connection, function, rank, ranks, store, timeout, group_timeout, args
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     torch.set_num_threads(1)
     try:
-        dist.init_process_group(
-            "gloo",
-            init_method=f"file://{store}",
-            rank=rank,
-            world_size=ranks,
-            timeout=timedelta(seconds=group_timeout),
-        )
+        if group_timeout is not None:
+            dist.init_process_group(
+                "gloo",
+                init_method=f"file://{store}",
+                rank=rank,
+                world_size=ranks,
+                timeout=timedelta(seconds=group_timeout),
+            )
         outcome = Outcome(rank, value=function(rank, *args))
     except BaseException:
         outcome = Outcome(rank, error=traceback.format_exc())
@@ -63,11 +64,12 @@ def launch(
     ranks: int,
     *args: Any,
     timeout: float = 60,
-    group_timeout: float = 30,
+    group_timeout: float | None = 30,
 ) -> list[Outcome]:
     """Call the module-level ``function(rank, *args)`` on every rank.
 
-    A rank that has not ended after ``timeout`` seconds is killed, which is its error; where it
+    ``group_timeout`` is the process group's own, in seconds; None means no group.  A rank that
+    has not ended after ``timeout`` seconds is killed, which is its error; where it
     hung is on stderr.
     """
     context = multiprocessing.get_context("forkserver")

@@ -2,6 +2,7 @@
 
 import torch
 from torch import nn
+from torch.distributed.tensor import Shard
 
 WIDTH = 24
 INITIALIZERS = {
@@ -133,3 +134,13 @@ def values(model):
     """Every parameter and buffer by every name, tied or not, persistent or not."""
     parameters = dict(model.named_parameters(remove_duplicate=False))
     return parameters | dict(model.named_buffers(remove_duplicate=False))
+
+
+def cut(tensor, mesh, placements, at):
+    """A rank's part, as torch.chunk cuts it along one mesh dimension after the other."""
+    for size, placement, index in zip(mesh, placements, at, strict=True):
+        if isinstance(placement, Shard):
+            pieces = tensor.chunk(size, placement.dim)
+            empty = tensor.narrow(placement.dim, 0, 0)
+            tensor = pieces[index] if index < len(pieces) else empty
+    return tensor
