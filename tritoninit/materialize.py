@@ -71,19 +71,34 @@ def materialize(
     (something holds a weak reference to it or a view of it) every name is bound to the new one,
     which is logged.
 
+    Sharded models (FSDP2, tensor, expert and pipeline parallel, HSDP, any DTensor): each rank
+    allocates and fills its own parts, with the bits of the unsharded model.  Init code is given
+    whole tensors all the same, under the names of the plain model.  A tensor that init code
+    writes across dimensions (a diagonal, ``tril_``) is for a moment held as a whole.  Every rank
+    of the model's meshes must call; they exchange a digest of the plan before anything is
+    allocated and a confirmation before anything is bound, so that all of them succeed or all of
+    them raise and leave their models on meta.  No other message is sent, but for orthogonal
+    matrices where one rank computing each and sending it is faster (``owners.py``).  Plain
+    tensors may differ from rank to rank; a rank whose model has no DTensor asks nobody.
+
     Args:
         model: the model, on meta in whole or in part.
-        device: where to allocate; None means "cuda" where there is one, else "cpu".
+        device: where to allocate.  None means where the model's meshes are, a tensor under a
+            CPUOffloadPolicy on the CPU; without meshes, "cuda" where there is one, else "cpu".
         seed: see :func:`plan`.
         init_fn: see :func:`plan`.
 
     Returns:
-        The plan that was carried out.
+        The plan that was carried out, of the whole tensors.
 
     Raises:
         tritoninit.record.RecordError: a tensor on meta has no recipe.  Nothing has been
             allocated or written then.
-        ValueError: device is meta.
+        tritoninit.RankError: another rank failed, or would write other values (another seed,
+            shape, dtype, placement or recipe); the ranks and the tensors are named.
+        RuntimeError: a rank died; the process group's own error, within its timeout.
+        ValueError: device is meta, not that of a DTensor's mesh, or not the CPU under a
+            CPUOffloadPolicy; a DTensor with a pending Partial.
         TypeError: model is not a module, or seed neither an int nor a Key.
     """
     _check_model(model)
