@@ -11,7 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
+from torch import Tensor
 
 if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
@@ -66,6 +68,35 @@ def spans_world(mesh: DeviceMesh) -> bool:
     return mesh.size() == dist.get_world_size()
 
 
+def is_fake() -> bool:
+    """Whether nothing is sent: the fake process group stands in for thousands of ranks."""
+    import torch.distributed as dist
+
+    return dist.is_initialized() and dist.get_backend() == "fake"
+
+
+def broadcast(data: Tensor, mesh: DeviceMesh, owner: int) -> None:
+    """Send the memory of a contiguous tensor from one rank of a mesh to all its others.
+
+    ``owner`` is the rank's row-major index in the mesh.  Without a group of just these ranks,
+    the tensor goes along one mesh dimension after the other.
+    """
+    import torch.distributed as dist
+
+    sent = data.view(-1).view(torch.uint8)  # not every backend sends every dtype
+    held = sent.to(mesh.device_type)
+    if spans_world(mesh):
+        dist.broadcast(held, src=int(mesh.mesh.flatten()[owner]))
+    else:
+        source = tuple(int(at) for at in np.unravel_index(owner, tuple(mesh.shape)))
+        own = tuple(mesh.get_coordinate() or ())
+        for dim in range(mesh.ndim):
+            if mesh.size(dim) > 1 and own[dim + 1 :] == source[dim + 1 :]:
+                dist.broadcast(held, group_src=source[dim], group=mesh.get_group(dim))
+    if held is not sent:
+        sent.copy_(held)
+
+
 def _groups(meshes: list[DeviceMesh]) -> list[tuple[ProcessGroup | None, str]]:
     """The process groups to ask, one after the other; None is the default group.
 
@@ -77,12 +108,13 @@ def _groups(meshes: list[DeviceMesh]) -> list[tuple[ProcessGroup | None, str]]:
     world = next((mesh for mesh in meshes if spans_world(mesh)), None)
     if world is not None:
         return [(None, world.device_type)]
-    groups: dict[tuple[int, ...], tuple[tuple[int, int], ProcessGroup, str]] = {}
+    groups: dict[tuple[int, ...], tuple[tuple[int, int, str], ProcessGroup, str]] = {}
     for mesh in meshes:
         for dim in range(mesh.ndim):
-            if mesh.size(dim) > 1:
+            if mesh.size(dim) > 1 and mesh.get_coordinate() is not None:
                 group = mesh.get_group(dim)
-                ranks = dist.get_process_group_ranks(group)
-                order = (-len(ranks), ranks[1] - ranks[0])
-                groups.setdefault(tuple(ranks), (order, group, mesh.device_type))
+                ranks = tuple(dist.get_process_group_ranks(group))
+                order = (-len(ranks), ranks[1] - ranks[0], group.group_name)
+                found = (order, group, mesh.device_type)
+                groups[ranks] = min(groups.get(ranks, found), found, key=lambda entry: entry[0])
     return [(g, kind) for _, g, kind in sorted(groups.values(), key=lambda found: found[0])]

@@ -27,7 +27,7 @@ LAYERS = [
     {"init"},
     {"fsdp2"},
     {"recording", "fingerprint"},
-    {"agreement", "memory"},
+    {"agreement", "memory", "owners"},
     {"materialize"},
     {"simulate"},
     {"adapters"},
