@@ -8,6 +8,7 @@ tensor.  ``spans`` reduces a region to the form in which the backends walk it.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -144,3 +145,28 @@ def _merged(axes: list[Axis]) -> tuple[Axis, ...]:
                 continue
         merged.append(axis)
     return tuple(merged)
+
+
+def boxes_of_run(shape: Shape, start: int, length: int) -> Iterator[tuple[int, Shape, Shape]]:
+    """Elements [start, start + length) of a row-major tensor as boxes, in order.
+
+    Yields (position in the run, offset, sizes); at most two boxes a dimension.
+    """
+    if not length:
+        return
+    if not shape:
+        yield 0, (), ()
+        return
+    step = math.prod(shape[1:])
+    done = 0
+    while done < length:
+        row, within = divmod(start + done, step)
+        rows = (length - done) // step if not within else 0
+        if rows:
+            yield done, (row, *(0,) * (len(shape) - 1)), (rows, *shape[1:])
+            done += rows * step
+            continue
+        part = min(step - within, length - done)
+        for at, offset, sizes in boxes_of_run(shape[1:], within, part):
+            yield done + at, (row, *offset), (1, *sizes)
+        done += part
