@@ -14,7 +14,6 @@ from triton.backends.compiler import GPUTarget
 from triton.runtime import driver
 
 from tritoninit.backends import triton_
-from tritoninit.kernels.fill import fill
 from tritoninit.recipe import Constant, Dirac, Eye, Normal, Recipe, TruncNormal, Uniform
 from tritoninit.region import Region
 from tritoninit.sampler import DType, Sampler, lower
@@ -51,8 +50,8 @@ RECIPES: dict[str, tuple[Recipe, tuple[int, ...]]] = {
 
 def compiled(out: torch.Tensor, region: Region, key: Key, sampler: Sampler) -> Any:
     limits = (out.view(torch.int32).view(torch.uint32),) * 2 if sampler.kind == "mask" else None
-    _, arguments = triton_.launch_arguments(out, region.spans(), key, sampler, limits)
-    return fill.warmup(**arguments, grid=(1,))
+    kernel, _, arguments = triton_.launch_arguments(out, region.spans(), key, sampler, limits)
+    return kernel.warmup(**arguments, grid=(1,))
 
 
 @pytest.mark.parametrize("label", RECIPES)
@@ -88,4 +87,17 @@ def test_launches_that_differ_in_numbers_share_one_kernel() -> None:
         region = Region.whole((rows, 64), (64, 1))
         sampler = lower(Normal(float(rows), 1.0), (rows, 64), DType.FLOAT32)
         kernels.add(compiled(out.view(-1), region, key, sampler).hash)
+    assert len(kernels) == 1
+
+
+@pytest.mark.usefixtures("no_device")
+def test_shards_of_any_width_share_one_kernel() -> None:
+    """Rows of 16-byte words next to each other, whatever their length and number."""
+    kernels = set()
+    for rows, columns, world in ((64, 256, 8), (4096, 4096, 512), (7, 32, 2), (1 << 16, 80, 5)):
+        width = columns // world
+        out = torch.empty(rows * width)
+        region = Region((rows, columns), (0, width), (rows, width), (width, 1))
+        sampler = lower(Normal(0.0, 1.0), (rows, columns), DType.FLOAT32)
+        kernels.add(compiled(out, region, Key(rows), sampler).hash)
     assert len(kernels) == 1
