@@ -26,6 +26,7 @@ from tritoninit.sparse import Thresholds
 from tritoninit.stream import Key
 
 Buffer = npt.NDArray[Any]
+Starts = npt.NDArray[np.int64]
 
 
 @intrinsic
@@ -175,6 +176,21 @@ class NumbaBackend:
             sampler.params,
         )
 
+    def fill_starts(
+        self,
+        out: Buffer,
+        places: Starts,
+        length: int,
+        starts: Starts,
+        key: Key,
+        sampler: Sampler,
+        dtype: DType,
+    ) -> None:
+        """Fill short rows at any places; see ``host.HostBackend``."""
+        from tritoninit.backends import numba_rows
+
+        numba_rows.fill_starts(out, places, length, starts, key, sampler, dtype)
+
     def words(
         self, key: Key, first: int, count: int, rows: int, stride: int
     ) -> npt.NDArray[np.uint32]:
@@ -193,8 +209,11 @@ class NumbaBackend:
 
         return numba_sparse.rank(partial(self.words, key), key, rows, columns, zeros, left, count)
 
-    def zero(self, out: Buffer, first: int, limits: Thresholds, key: Key) -> None:
+    def zero(self, out: Buffer, starts: Starts, limits: Thresholds, key: Key) -> None:
         """Write the zeros of ``sparse_``; see ``host.HostBackend``."""
-        from tritoninit.backends import numba_sparse
+        from tritoninit.backends import numba_rows, numba_sparse
 
-        numba_sparse.zero(out, first, limits, key)
+        if starts.size == 1:
+            numba_sparse.zero(out, int(starts[0]), limits, key)
+        else:
+            numba_rows.zero(out, starts, limits, key)

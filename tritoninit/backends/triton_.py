@@ -63,23 +63,27 @@ def fill(
             rows, columns = shape
             if zeros := recipe.zeros(rows):
                 mask_key = sparse.mask_key(key)
-                limits = _thresholds(out, rows, columns, zeros, mask_key)
+                needed = sparse.columns_of(region, shape)
+                limits = _thresholds(out, rows, columns, needed, zeros, mask_key)
                 mask = Sampler("mask", integers=(1, columns, rows, 0))
                 _launch(out, spans, mask_key, mask, limits)
 
 
 def _thresholds(
-    out: torch.Tensor, rows: int, columns: int, zeros: int, key: Key
+    out: torch.Tensor, rows: int, columns: int, needed: tuple[int, int], zeros: int, key: Key
 ) -> tuple[torch.Tensor, torch.Tensor]:
     if rows >= 2**32:
         raise ValueError(f"sparse_ supports fewer than 2**32 rows, got {rows}")
     limit = torch.empty(columns, dtype=torch.uint32, device=out.device)
     last = torch.empty_like(limit)
-    column_thresholds[(triton.cdiv(columns, COLUMNS),)](
+    left, end = needed
+    column_thresholds[(triton.cdiv(end - left, COLUMNS),)](
         limit,
         last,
         rows,
         columns,
+        left,
+        end,
         zeros,
         key.seed,
         key.offset,
