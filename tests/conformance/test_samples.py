@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 
 import numpy as np
@@ -9,9 +10,9 @@ import pytest
 
 from tests.conformance import exact
 from tests.conformance.backends import AVAILABLE, GUARD, run, supports, untouched
-from tests.conformance.cases import CASES, DTYPES, Case, indices
+from tests.conformance.cases import CASES, DTYPES, KEY, Case, indices
 from tests.conformance.shards import SHARDS
-from tritoninit.recipe import Normal, Recipe, TruncNormal, Uniform
+from tritoninit.recipe import Eye, Normal, Recipe, Sparse, TruncNormal, Uniform
 from tritoninit.region import Region
 from tritoninit.sampler import DType, lower
 from tritoninit.stream import Key
@@ -118,3 +119,19 @@ def test_float64_agrees_between_numpy_and_numba(recipe: Recipe) -> None:
     for name in AVAILABLE:
         if supports(name, recipe, DType.FLOAT64):
             assert (run(name, *arguments) == reference).all()
+
+
+@pytest.mark.skipif("triton" not in AVAILABLE, reason="of the Triton launches")
+@pytest.mark.parametrize("module", ["triton_", "parts"])
+def test_launches_of_huge_regions(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """64-bit places, and launches split at 2**31 slots, at sizes that a test can hold."""
+    region, shape = SHARDS["both"].region, SHARDS["both"].shape
+    patterns = (Sparse(0.4, 1.0), Eye())
+    small = [run("triton", recipe, region, shape, KEY, DType.FLOAT32) for recipe in patterns]
+    limited = importlib.import_module(f"tritoninit.backends.{module}")
+    monkeypatch.setattr(limited, "LIMIT", 64)
+    for label in ("both", "padded five", "transposed conv", "shard 1, 63 wide", "odd offset"):
+        check_layout("triton", RECIPES["normal"], SHARDS[label], DType.BFLOAT16)
+    for recipe, expected in zip(patterns, small, strict=True):
+        found = run("triton", recipe, region, shape, KEY, DType.FLOAT32)
+        assert (found == expected).all()
