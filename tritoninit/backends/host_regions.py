@@ -25,9 +25,8 @@ if TYPE_CHECKING:
 
 CHUNK = 1 << 18  # elements generated before they are copied to strided memory: at most 2 MiB
 BOX_ROWS = 1 << 16  # rows whose starts are listed at once: 1 MiB
-# Elements up to which rows are generated many at once; longer ones fill the vector registers, and
-# measure the same or better one by one.
-SHORT = 1 << 9
+VECTOR = 64  # elements: 16 blocks fill a vector register of 512 bits
+SHORT = 1 << 9  # elements up to which other rows are faster when many are generated at once
 
 Buffer = npt.NDArray[Any]
 Places = npt.NDArray[np.int64]
@@ -56,7 +55,7 @@ def write(fill: Fill, out: Buffer, spans: Spans, threads: int) -> None:
     parts = 1 if work <= PARALLEL else threads * (SHARES if work > SHARES * PARALLEL else 1)
     plain = len(span) == 1 and (span[0].local == 1 or length == 1) and fill.mask is None
     tasks: list[Callable[[], None]]
-    if plain and (count == 1 or length > SHORT):
+    if plain and (count == 1 or length > SHORT or _fills_vectors(spans)):
         tasks = list(_long_rows(fill, out, spans, parts))
     elif count > 1 and length <= CHUNK:
         most = min(CHUNK, BOX_ROWS * length, -(-work // parts))
@@ -72,6 +71,12 @@ def write(fill: Fill, out: Buffer, spans: Spans, threads: int) -> None:
             for position in range(0, length, CHUNK)
         ]
     run(tasks, threads if work > PARALLEL else 1)
+
+
+def _fills_vectors(spans: Spans) -> bool:
+    """Whether every row of one axis is made of whole vectors from the start of a block on."""
+    first, rows, _, length = spans
+    return length % VECTOR == 0 and len(rows) == 1 and first % 4 == rows[0].stride % 4 == 0
 
 
 def _displaced(first: int, at: int, axes: tuple[Axis, ...]) -> Iterator[tuple[int, int]]:
