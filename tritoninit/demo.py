@@ -29,7 +29,7 @@ from tritoninit.demo_model import (
 )
 from tritoninit.materialize import materialize, plan
 from tritoninit.oracle import element
-from tritoninit.plan import HEADINGS, Fill, Plan, readable_bytes, table_row
+from tritoninit.plan import Fill, Plan, headings, readable_bytes, table_row
 from tritoninit.recipe import Constant, Normal, TruncNormal
 from tritoninit.sampler import DType
 from tritoninit.stream import STREAM_VERSION
@@ -179,7 +179,7 @@ def grouped(made: Plan) -> list[tuple[str, ...]]:
     for fill in made.fills:
         match = LAYER.match(fill.name)
         if match is None or match[1] == "0":
-            name, *rest = table_row(fill)
+            name, *rest = table_row(fill, sharded=False)
             if match and len(layers) > 1:
                 name += f"  (x {len(layers) - 1} more)"
             rows.append((name, *rest))
@@ -194,14 +194,14 @@ def print_plan(made: Plan) -> None:
         from rich.table import Table
 
         table = Table(caption=made.totals(), caption_justify="left")
-        for heading in HEADINGS:
+        for heading in headings(sharded=False):
             table.add_column(heading, justify="right" if heading in ("std", "bytes") else "left")
         for row in rows:
             table.add_row(*(cell.replace("[", r"\[") for cell in row))
         Console().print(table)
         return
-    widths = [max(map(len, column)) for column in zip(HEADINGS, *rows, strict=True)]
-    for row in (HEADINGS, *rows):
+    widths = [max(map(len, column)) for column in zip(headings(sharded=False), *rows, strict=True)]
+    for row in (headings(sharded=False), *rows):
         print("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip())
     print(made.totals())
 

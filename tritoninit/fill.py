@@ -11,6 +11,7 @@ from torch import Tensor
 from tritoninit.backends import host_backend
 from tritoninit.backends.host import fill as host_fill
 from tritoninit.backends.host import fill_contiguous, keep_mask
+from tritoninit.dtensor import Part
 from tritoninit.layout import DTYPES, Placement, place, storage_view
 from tritoninit.orthogonal import orthogonal
 from tritoninit.recipe import (
@@ -26,12 +27,12 @@ from tritoninit.recipe import (
 )
 from tritoninit.region import Region
 from tritoninit.sampler import DType, Sampler, lower
+from tritoninit.small import fill_at_once
 from tritoninit.stream import Key
 
-SERIAL = 1 << 15  # elements up to which torch copies on one thread
 CHUNK = 1 << 18  # elements moved at once where values are computed on the host
-BITS = {DType.BFLOAT16: torch.uint16, DType.FLOAT16: torch.uint16}
 ELEMENTWISE = (Uniform, Normal, TruncNormal)
+BITS = {DType.BFLOAT16: torch.uint16, DType.FLOAT16: torch.uint16}
 INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
@@ -43,7 +44,10 @@ def fill(
     The caller has checked that the tensor may be written.  ``key`` is None for recipes that
     are not random.  The tensor's version counter is bumped.
     """
-    if placement is not None or tensor.device.type != "cpu" or not _fill_whole(tensor, recipe, key):
+    whole = tensor.is_cpu and (placement is None or placement.is_whole)
+    if whole and key is not None and fill_at_once(tensor, recipe, key):
+        return
+    if not (whole and _fill_whole(tensor, recipe, key)):
         region, shape = placement or place(tensor, None, None)
         if not region.numel:
             pass
@@ -60,8 +64,24 @@ def fill(
     torch.autograd.graph.increment_version(tensor)
 
 
+def fill_parts(parts: list[Part], recipe: Recipe, key: Key | None) -> None:
+    """Write ``recipe`` into parts of one global tensor, none of which need be contiguous in it.
+
+    What is computed on the whole tensor (orthogonal) is computed once, and not at all by a rank
+    that holds nothing.
+    """
+    if isinstance(recipe, Orthogonal) and len(parts) > 1:
+        shape, device = parts[0].placement.shape, parts[0].tensor.device
+        matrix = orthogonal(shape, recipe.gain, _random(key), device)
+        for part in parts:
+            _keep(part.tensor, matrix, part.placement.region)
+        return
+    for tensor, placement in parts:
+        fill(tensor, recipe, key, placement)
+
+
 def _fill_whole(tensor: Tensor, recipe: Recipe, key: Key | None) -> bool:
-    """The common cases on the host, the shortest way; False where the tensor is not one."""
+    """The common cases on the host, a short way; False where the tensor is not one."""
     if isinstance(recipe, ELEMENTWISE):
         dtype = DTYPES.get(tensor.dtype)
         if dtype is None:
@@ -72,10 +92,6 @@ def _fill_whole(tensor: Tensor, recipe: Recipe, key: Key | None) -> bool:
             local.fill_(float(sampler.params[0]))
         elif local.is_contiguous() and not local.is_neg():
             _write_contiguous(local, sampler, _random(key), dtype)
-        elif local.numel() <= SERIAL:
-            made = torch.empty(local.shape, dtype=local.dtype, device="cpu")
-            _write_contiguous(made, sampler, _random(key), dtype)
-            local.copy_(made)
         else:
             return False
         return True
@@ -129,7 +145,11 @@ def _fill_orthogonal(
     tensor: Tensor, recipe: Orthogonal, key: Key | None, shape: tuple[int, ...], region: Region
 ) -> None:
     """The whole matrix is computed; the part that the region holds is kept."""
-    matrix = orthogonal(shape, recipe.gain, _random(key), tensor.device)
+    _keep(tensor, orthogonal(shape, recipe.gain, _random(key), tensor.device), region)
+
+
+def _keep(tensor: Tensor, matrix: Tensor, region: Region) -> None:
+    """Copy the part of the whole matrix that the region holds."""
     box = matrix.reshape(region.global_shape)
     for dim, (low, size) in enumerate(zip(region.offset, region.sizes, strict=True)):
         box = box.narrow(dim, low, size)
@@ -139,6 +159,9 @@ def _fill_orthogonal(
 def _write_diagonal(local: Tensor, sampler: Sampler) -> None:
     """eye and dirac of a whole tensor: within a group the ones are one row and channel apart."""
     local.zero_()
+    if local.dim() == 2:
+        local.fill_diagonal_(1)
+        return
     _, channels, rows, _ = sampler.integers
     sizes, steps = local.shape, local.stride()
     at = local.storage_offset()

@@ -1,4 +1,4 @@
-"""From a model on meta to a model with values: plan, allocate, fill, bind."""
+"""From a model on meta to a model with values: plan, agree, allocate, fill, bind."""
 
 from __future__ import annotations
 
@@ -7,19 +7,26 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import reduce
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from tritoninit.fill import fill
-from tritoninit.plan import Apply, Copy, Fill, Plan, readable_bytes
-from tritoninit.recipe import Constant
+from tritoninit import fsdp2
+from tritoninit.agreement import meshes_of, together
+from tritoninit.collective import is_fake
+from tritoninit.dtensor import is_dtensor, parts_of
+from tritoninit.memory import allocate, bind
+from tritoninit.owners import Delivery, deal
+from tritoninit.plan import Plan, readable_bytes
 from tritoninit.stream import Key
+from tritoninit.writing import write_parts, write_whole
 
 if TYPE_CHECKING:
-    from tritoninit.record import InitFn, Recording, Target
+    from torch.distributed.device_mesh import DeviceMesh
+
+    from tritoninit.recording import InitFn, Recording, Target
 
 logger = logging.getLogger("tritoninit")
 
@@ -37,10 +44,10 @@ def plan(model: nn.Module, seed: int | Key = 0, init_fn: InitFn | None = None) -
             init code.
 
     Raises:
-        tritoninit.record.RecordError: a tensor on meta has no recipe.
+        tritoninit.recording.RecordError: a tensor on meta has no recipe.
         TypeError: model is not a module, or seed neither an int nor a Key.
     """
-    return _planned(model, seed, init_fn)[1]
+    return record_plan(model, seed, init_fn)[1]
 
 
 def materialize(
@@ -64,33 +71,63 @@ def materialize(
     (something holds a weak reference to it or a view of it) every name is bound to the new one,
     which is logged.
 
+    Sharded models (FSDP2, tensor, expert and pipeline parallel, HSDP, any DTensor): each rank
+    allocates and fills its own parts, with the bits of the unsharded model.  Init code is given
+    whole tensors all the same, under the names of the plain model.  A tensor that init code
+    writes across dimensions (a diagonal, ``tril_``) is for a moment held as a whole.  Every rank
+    of the model's meshes must call; they exchange a digest of the plan before anything is
+    allocated and a confirmation before anything is bound, so that all of them succeed or all of
+    them raise and leave their models on meta.  No other message is sent, but for orthogonal
+    matrices where one rank computing each and sending it is faster (``owners.py``).  Plain
+    tensors may differ from rank to rank; a rank whose model has no DTensor asks nobody.
+
     Args:
         model: the model, on meta in whole or in part.
-        device: where to allocate; None means "cuda" where there is one, else "cpu".
+        device: where to allocate.  None means where the model's meshes are, a tensor under a
+            CPUOffloadPolicy on the CPU; without meshes, "cuda" where there is one, else "cpu".
         seed: see :func:`plan`.
         init_fn: see :func:`plan`.
 
     Returns:
-        The plan that was carried out.
+        The plan that was carried out, of the whole tensors.
 
     Raises:
-        tritoninit.record.RecordError: a tensor on meta has no recipe.  Nothing has been
+        tritoninit.recording.RecordError: a tensor on meta has no recipe.  Nothing has been
             allocated or written then.
-        ValueError: device is meta.
+        tritoninit.RankError: another rank failed, or would write other values (another seed,
+            shape, dtype, placement or recipe); the ranks and the tensors are named.
+        RuntimeError: a rank died; the process group's own error, within its timeout.
+        ValueError: device is meta, not that of a DTensor's mesh, or not the CPU under a
+            CPUOffloadPolicy; a DTensor with a pending Partial.
         TypeError: model is not a module, or seed neither an int nor a Key.
     """
-    place = _device(device)
-    recording, made = _planned(model, seed, init_fn)
-    tensors = []
-    with _progress(made.nbytes) as advance:
+    _check_model(model)
+    meshes = meshes_of(model)
+    with together(meshes, "planning") as agreed:
+        recording, made = record_plan(model, seed, init_fn)
+        allocated = _allocations(model, recording.targets, device, meshes)
+        agreed.append(made)
+    tensors: dict[str, Tensor] = {}
+    dealt = deal(made.fills) if meshes and not is_fake() else []
+    if dealt:
+        with together(meshes, "computing orthogonal matrices"):
+            delivery = Delivery(dealt, made.fills, allocated)
+            tensors |= delivery.tensors
+    with together(meshes, "filling"), _progress(made.nbytes) as advance:
+        if dealt:
+            delivery.carry_out(recording.sources)
         for entry in made.fills:
-            tensors.append(_materialized(entry, recording, place))
+            if entry.name not in tensors:
+                tensor = tensors[entry.name] = allocated[entry.name]()
+                if is_dtensor(tensor):
+                    write_parts(entry, parts_of(tensor), recording.sources)
+                else:
+                    write_whole(entry, tensor, recording.sources)
             advance(entry.nbytes)
     replaced = [
-        target.name
-        for target, tensor in zip(recording.targets, tensors, strict=True)
-        if not _bind(target, tensor)
+        target.name for target in recording.targets if not bind(target, tensors[target.name])
     ]
+    fsdp2.adopt_parameters(model)
     for module, attributes in recording.attributes:
         vars(module).update(attributes)
     if replaced:
@@ -99,80 +136,63 @@ def materialize(
             " before, must be given the new ones",
             ", ".join(replaced),
         )
-    logger.info("materialized %s on %s", readable_bytes(made.nbytes), place)
+    logger.info("materialized %s of %s", readable_bytes(made.nbytes), type(model).__name__)
     return made
 
 
-def _device(device: str | torch.device | None) -> torch.device:
-    if device is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    place = torch.device(device)
-    if place.type == "meta":
+def _allocations(
+    model: nn.Module,
+    targets: list[Target],
+    device: str | torch.device | None,
+    meshes: list[DeviceMesh],
+) -> dict[str, Callable[[], Tensor]]:
+    """For every tensor on meta, by name, what allocates it in its place.
+
+    Raises:
+        ValueError: device is meta, or not where a DTensor's local part has to lie.
+    """
+    given = None if device is None else torch.device(device)
+    if given is not None and given.type == "meta":
         raise ValueError("device must be a device with memory, got meta")
-    return place
+    usual = "cuda" if torch.cuda.is_available() else "cpu"
+    plain = given or torch.device(meshes[0].device_type if meshes else usual)
+    offloaded, padded = fsdp2.offloaded(model), fsdp2.padded(model)
+    places: dict[str, Callable[[], Tensor]] = {}
+    for target in targets:
+        place = plain
+        if is_dtensor(target.tensor):
+            mesh = target.tensor.device_mesh.device_type
+            kind, reason = mesh, f"its mesh is of {mesh} devices"
+            if id(target.tensor) in offloaded:
+                kind, reason = "cpu", "its CPUOffloadPolicy keeps it there"
+            if given is not None and given.type != kind:
+                raise ValueError(
+                    f"device is {given}, but {target.name} must lie on {kind}: {reason}; pass"
+                    f" device={kind!r}, or None for each tensor's own"
+                )
+            place = given or torch.device(kind)
+        size = padded.get(id(target.tensor))
+        places[target.name] = partial(allocate, target.tensor, place, size)
+    return places
 
 
-def _planned(model: nn.Module, seed: int | Key, init_fn: InitFn | None) -> tuple[Recording, Plan]:
-    from tritoninit.record import record_model  # a third of the time of `import tritoninit`
-
+def _check_model(model: object) -> None:
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+
+
+def record_plan(
+    model: nn.Module, seed: int | Key, init_fn: InitFn | None
+) -> tuple[Recording, Plan]:
+    """The plan, and the recording that it was made from."""
+    from tritoninit.recording import record_model  # a third of the time of `import tritoninit`
+
+    _check_model(model)
     if init_fn is not None and not callable(init_fn):
         raise TypeError(f"init_fn must be callable or None, got {type(init_fn).__name__}")
     key = seed if isinstance(seed, Key) else Key(seed)
     recording = record_model(model, init_fn)
     return recording, Plan(key, recording.fills(key))
-
-
-def _materialized(entry: Fill, recording: Recording, device: torch.device) -> Tensor:
-    dtype = getattr(torch, entry.dtype)
-    tensor = torch.empty_strided(entry.shape, entry.strides, dtype=dtype, device=device)
-    for write in entry.writes:
-        view = write.view
-        part = tensor if view is None else tensor.as_strided(view.shape, view.strides, view.offset)
-        recipe = write.recipe
-        if isinstance(recipe, Copy):
-            part.copy_(recording.sources[recipe.digest])
-        elif isinstance(recipe, Constant):
-            part.fill_(recipe.value)
-        elif isinstance(recipe, Apply):
-            operation: Any = reduce(getattr, recipe.op.split("."), torch.ops.aten)
-            operation(part, *recipe.args, **dict(recipe.kwargs))
-        else:
-            fill(part, recipe, write.key)
-    return tensor
-
-
-def _bind(target: Target, data: Tensor) -> bool:
-    """Give the target's tensor its memory; False where a new object had to take its place."""
-    from tritoninit.record.targets import adopt
-
-    original, shadow = target.tensor, target.shadow
-    assert shadow is not None
-    new: Tensor
-    if isinstance(original, nn.Parameter):
-        new = nn.Parameter(data, requires_grad=shadow.requires_grad)
-    else:
-        new = data.requires_grad_(shadow.requires_grad)
-    hooks = {name: getattr(original, name) for name in HOOKS}
-    try:
-        torch.utils.swap_tensors(original, new)
-        kept = original
-    except RuntimeError as reason:
-        logger.debug("%s is a new object: %s", target.name, reason)
-        kept = new
-    adopt(kept, shadow)
-    for name, registered in hooks.items():
-        if registered:
-            setattr(kept, name, registered)  # hooks belong to the memory: arm them again
-    if kept is original:
-        return True
-    for module, key in target.slots:
-        setattr(module, key, kept)
-    return False
-
-
-HOOKS = ("_backward_hooks", "_post_accumulate_grad_hooks")
 
 
 @contextmanager

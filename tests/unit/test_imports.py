@@ -17,14 +17,19 @@ OPTIONAL = {
 
 # A module may import modules of its own layer and of the layers above it in this table.
 LAYERS = [
-    {"stream", "region"},
+    {"stream", "region", "sharding"},
     {"arith", "philox", "special", "recipe", "sampling", "sampling64", "sparse", "truncated"},
     {"sampler"},
     {"backends"},
-    {"orthogonal", "layout", "fill", "generator", "oracle", "plan"},
+    {"orthogonal", "layout", "dtensor", "generator", "collective", "oracle", "plan"},
+    {"small", "fill"},
+    {"viewing", "writing"},
     {"init"},
-    {"record", "fingerprint"},
+    {"fsdp2"},
+    {"recording", "fingerprint"},
+    {"agreement", "memory", "owners"},
     {"materialize"},
+    {"simulate"},
     {"adapters"},
     {"demo_model", "demo", "cli"},
 ]

@@ -154,7 +154,8 @@ def _bound(template: Any, scope: dict[str, Any], name: str) -> Callable[..., Non
     bound = types.FunctionType(template.__code__, scope, template.__name__)
     bound.__qualname__ = f"{name}_{source_hash()}"
     bound.__module__ = __name__
-    return compiled(bound)
+    kernel: Callable[..., None] = compiled(bound)
+    return kernel
 
 
 def fill_starts(

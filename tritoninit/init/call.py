@@ -11,19 +11,14 @@ import torch
 from torch import Tensor
 from torch.overrides import handle_torch_function, has_torch_function_unary
 
-from tritoninit.fill import fill
+from tritoninit.dtensor import Part, is_dtensor, local_of, parts_of
+from tritoninit.fill import fill, fill_parts
 from tritoninit.generator import key_of
 from tritoninit.init.parity import check_random_dtype
-from tritoninit.layout import (
-    PLAIN_TYPES,
-    Placement,
-    as_shape,
-    check_strided,
-    check_writable,
-    place,
-)
+from tritoninit.layout import PLAIN_TYPES, as_shape, check_strided, check_writable, place
 from tritoninit.recipe import Recipe
 from tritoninit.region import Shape
+from tritoninit.small import fill_at_once
 from tritoninit.stream import Key
 
 P = ParamSpec("P")
@@ -68,7 +63,7 @@ def has_no_memory(tensor: Tensor, global_shape: Shape | None, global_offset: Off
     if not is_symbolic(tensor):
         return False
     if global_shape is not None or global_offset is not None:
-        place(tensor, global_shape, global_offset)
+        _part(tensor, global_shape, global_offset)
     return True
 
 
@@ -80,30 +75,72 @@ def is_symbolic(tensor: Tensor) -> bool:
         return False
     from torch._subclasses.fake_tensor import FakeTensor
 
-    return isinstance(tensor, FakeTensor)
+    return isinstance(local_of(tensor) if is_dtensor(tensor) else tensor, FakeTensor)
 
 
 def shape_of(tensor: Tensor, global_shape: Shape | None) -> Shape:
     """The shape that fans, groups and columns are counted on."""
     if global_shape is not None:
         return as_shape("global_shape", global_shape)
-    if not is_symbolic(tensor):
+    if not (is_symbolic(tensor) or is_dtensor(tensor)):
         check_strided(tensor)
     return tuple(tensor.shape)
 
 
-def checked(tensor: Tensor, global_shape: Shape | None, global_offset: Offset) -> Placement | None:
-    """Where the tensor lies (None: it is whole), after the checks that torch itself makes."""
-    check_writable(tensor)
-    if global_shape is None and global_offset is None:
-        return None
-    return place(tensor, global_shape, global_offset)
+def checked(tensor: Tensor, global_shape: Shape | None, global_offset: Offset) -> list[Part] | None:
+    """The parts of a global tensor that this one holds (None: it is whole and plain).
+
+    Makes the checks that torch itself makes.
+    """
+    if is_dtensor(tensor):
+        check_writable(local_of(tensor))
+        if global_shape is None and global_offset is None:
+            return parts_of(tensor)
+    else:
+        check_writable(tensor)
+        if global_shape is None and global_offset is None:
+            return None
+    return [_part(tensor, global_shape, global_offset)]
+
+
+def _part(tensor: Tensor, global_shape: Shape | None, global_offset: Offset) -> Part:
+    if is_dtensor(tensor):
+        raise ValueError(
+            "a DTensor knows its place in the global tensor; global_shape and global_offset are"
+            f" for plain tensors, got global_shape={global_shape}, global_offset={global_offset}"
+        )
+    return Part(tensor, place(tensor, global_shape, global_offset))
+
+
+def write(tensor: Tensor, recipe: Recipe, key: Key | None, parts: list[Part] | None) -> Tensor:
+    """Write into the whole tensor or into the parts that it holds."""
+    if parts is None:
+        fill(tensor, recipe, key)
+    else:
+        fill_parts(parts, recipe, key)
+        if is_dtensor(tensor):
+            torch.autograd.graph.increment_version(tensor)
+    return tensor
+
+
+def draw(
+    tensor: Tensor,
+    recipe: Recipe,
+    generator: Generator,
+    global_shape: Shape | None,
+    global_offset: Offset,
+) -> Tensor:
+    """Check the tensor, then draw the key and write; the last step of every random initializer."""
+    if global_shape is None and global_offset is None and fill_at_once(tensor, recipe, generator):
+        return tensor
+    if has_no_memory(tensor, global_shape, global_offset):
+        return tensor
+    return write_random(tensor, recipe, generator, checked(tensor, global_shape, global_offset))
 
 
 def write_random(
-    tensor: Tensor, recipe: Recipe, generator: Generator, placement: Placement | None
+    tensor: Tensor, recipe: Recipe, generator: Generator, parts: list[Part] | None
 ) -> Tensor:
-    """Draw the key, then write; the last step of every random initializer."""
+    """Draw the key, then write."""
     check_random_dtype(tensor, recipe)
-    fill(tensor, recipe, key_of(generator, tensor.device), placement)
-    return tensor
+    return write(tensor, recipe, key_of(generator, tensor.device), parts)

@@ -7,9 +7,9 @@ from operator import index
 import torch
 from torch import Tensor
 
-from tritoninit.fill import fill
-from tritoninit.init.call import Offset, checked, has_no_memory, overridable, shape_of
-from tritoninit.layout import check_inference, place
+from tritoninit.dtensor import is_dtensor, local_of
+from tritoninit.init.call import Offset, checked, has_no_memory, overridable, shape_of, write
+from tritoninit.layout import check_inference
 from tritoninit.recipe import Dirac, Eye
 from tritoninit.region import Shape
 
@@ -30,9 +30,10 @@ def constant_(
         global_shape: the shape of the tensor that ``tensor`` is a part of
         global_offset: where the part begins
     """
-    _check_constant(tensor, global_shape, global_offset)
+    held = _held(tensor, global_shape, global_offset)
     with torch.no_grad():
-        return tensor.fill_(val)
+        held.fill_(val)
+    return _written(tensor, held)
 
 
 @overridable
@@ -48,16 +49,27 @@ def zeros_(
     tensor: Tensor, *, global_shape: Shape | None = None, global_offset: Offset = None
 ) -> Tensor:
     """Fill the tensor with the scalar value `0`; see :func:`constant_`."""
-    _check_constant(tensor, global_shape, global_offset)
+    held = _held(tensor, global_shape, global_offset)
     with torch.no_grad():
-        return tensor.zero_()
+        held.zero_()
+    return _written(tensor, held)
 
 
-def _check_constant(tensor: Tensor, global_shape: Shape | None, global_offset: Offset) -> None:
-    """torch's own fill accepts any layout and overlapping memory, so that is all."""
+def _held(tensor: Tensor, global_shape: Shape | None, global_offset: Offset) -> Tensor:
+    """What torch's own fill is to write: the tensor, of a DTensor the local part.
+
+    That fill accepts any layout and overlapping memory, so little is checked.
+    """
     check_inference(tensor)
-    if global_shape is not None or global_offset is not None:
-        place(tensor, global_shape, global_offset)
+    if is_dtensor(tensor) or global_shape is not None or global_offset is not None:
+        checked(tensor, global_shape, global_offset)
+    return local_of(tensor) if is_dtensor(tensor) else tensor
+
+
+def _written(tensor: Tensor, held: Tensor) -> Tensor:
+    if held is not tensor:
+        torch.autograd.graph.increment_version(tensor)
+    return tensor
 
 
 @overridable
@@ -78,8 +90,7 @@ def eye_(
         raise ValueError("Only tensors with 2 dimensions are supported")
     if has_no_memory(tensor, global_shape, global_offset):
         return tensor
-    fill(tensor, Eye(), None, checked(tensor, global_shape, global_offset))
-    return tensor
+    return write(tensor, Eye(), None, checked(tensor, global_shape, global_offset))
 
 
 @overridable
@@ -117,5 +128,4 @@ def dirac_(
         raise ValueError(f"groups must be a positive integer, got {groups}")
     if has_no_memory(tensor, global_shape, global_offset):
         return tensor
-    fill(tensor, Dirac(groups), None, checked(tensor, global_shape, global_offset))
-    return tensor
+    return write(tensor, Dirac(groups), None, checked(tensor, global_shape, global_offset))

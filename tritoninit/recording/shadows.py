@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tritoninit.record.targets import TABLES, RecordError, Target, make_shadow
+from tritoninit.fsdp2 import plain_class
+from tritoninit.recording.targets import TABLES, RecordError, Target, make_shadow, storage_of
 
 SETS = ("_non_persistent_buffers_set",)
 
@@ -68,6 +69,7 @@ class Shadows:
         self.targets = targets
         self.states = [State.of(module, name) for name, module in model.named_modules()]
         self.real = [(t.tensor, t.tensor.detach()) for t in targets if not t.tensor.is_meta]
+        self.classes = [(state.module, type(state.module)) for state in self.states]
         self.grads = [(tensor, tensor.requires_grad) for tensor, _ in self.real]
 
     @contextmanager
@@ -79,6 +81,8 @@ class Shadows:
                     target.shadow = make_shadow(target.tensor)
                     for module, key in target.slots:
                         getattr(module, TABLES[target.kind])[key] = target.shadow
+            for module, swapped in self.classes:
+                module.__class__ = plain_class(swapped)
             # Global generators are left as they are, even by init code that seeds them.
             gpus = torch.cuda.device_count() if torch.cuda.is_initialized() else 0
             with torch.random.fork_rng(devices=range(gpus)):
@@ -86,8 +90,10 @@ class Shadows:
         finally:
             for state in self.states:
                 state.restore()
+            for module, swapped in self.classes:
+                module.__class__ = swapped
             for (tensor, data), (_, requires_grad) in zip(self.real, self.grads, strict=True):
-                if tensor.untyped_storage()._cdata != data.untyped_storage()._cdata:
+                if storage_of(tensor) != storage_of(data):
                     tensor.data = data  # init code assigned .data
                 tensor.requires_grad_(requires_grad)
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
+from tritoninit.dtensor import is_dtensor, local_of, sharding_of
 from tritoninit.plan import View
 from tritoninit.recipe import Recipe
 from tritoninit.stream import Key
@@ -75,13 +76,23 @@ class Target:
         return f"{self.name} ({self.kind} of {self.owner}, {shape}, {dtype_name(self.tensor)})"
 
 
+WRAPPERS = frozenset({"_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_orig_mod"})
+
+
+def canonical_name(name: str) -> str:
+    """The name in the plain model: FSDP1, activation checkpointing and torch.compile prefix it."""
+    return ".".join(part for part in name.split(".") if part not in WRAPPERS)
+
+
 def dtype_name(tensor: Tensor) -> str:
     """torch's name of the dtype, without the module."""
     return str(tensor.dtype).removeprefix("torch.")
 
 
 def storage_of(tensor: Tensor) -> int | None:
-    """An identifier of the tensor's memory; None where it has no single storage."""
+    """An identifier of the tensor's memory, of a DTensor's local part; None where it has none."""
+    if is_dtensor(tensor):
+        tensor = local_of(tensor)
     if tensor.layout != torch.strided or is_traceable_wrapper_subclass(tensor):
         return None
     return int(tensor.untyped_storage()._cdata)
@@ -90,14 +101,18 @@ def storage_of(tensor: Tensor) -> int | None:
 def find_targets(model: nn.Module) -> list[Target]:
     """Every parameter, then every buffer, persistent or not; ties are one target.
 
+    Names are those of the plain model: the prefixes of wrappers are taken out.
+
     Raises:
-        RecordError: a lazy tensor, a wrapper subclass (such as a DTensor) on meta, a layout
+        RecordError: a lazy tensor, a wrapper subclass other than a DTensor on meta, a layout
             other than strided on meta, or two tensors on meta that share memory without being
             the same object.
+        ValueError: a DTensor on meta with a pending Partial.
     """
     targets: dict[int, Target] = {}
     for kind in TABLES:
         for name, slot, tensor in _tensors(model, kind):
+            name = canonical_name(name)
             target = targets.setdefault(id(tensor), Target((), kind, tensor, []))
             target.names += (name,)
             if not any(slot.module is s.module and slot.key == s.key for s in target.slots):
@@ -124,8 +139,12 @@ def _check_supported(target: Target) -> None:
     if target.tensor.is_meta and storage_of(target.tensor) is None:
         raise RecordError(
             f"{target.name} of {target.owner} is a {type(target.tensor).__name__} with layout"
-            f" {target.tensor.layout}; only plain, strided tensors on meta can be planned"
+            f" {target.tensor.layout}; only strided tensors, and DTensors of them, can be planned"
+            " on meta"
         )
+
+    if target.tensor.is_meta and is_dtensor(target.tensor):
+        sharding_of(target.tensor)
 
 
 def _check_memory_is_separate(targets: list[Target]) -> None:
@@ -143,7 +162,10 @@ def _check_memory_is_separate(targets: list[Target]) -> None:
 
 
 def make_shadow(tensor: Tensor) -> Tensor:
-    """A meta tensor of the same geometry, class and Python attributes, in memory of its own."""
+    """A meta tensor of the same geometry, class and Python attributes, in memory of its own.
+
+    Of a DTensor a plain one of the global shape: init code is given whole tensors.
+    """
     data = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
     shadow: Tensor
     if isinstance(tensor, nn.Parameter):
@@ -155,6 +177,7 @@ def make_shadow(tensor: Tensor) -> Tensor:
 
 
 def adopt(tensor: Tensor, original: Tensor) -> None:
-    """Give a tensor the class and the Python attributes of another."""
-    tensor.__class__ = type(original)
+    """Give a tensor the class (but for DTensors) and the Python attributes of another."""
+    if not (is_dtensor(tensor) or is_dtensor(original)):
+        tensor.__class__ = type(original)
     tensor.__dict__ = copy.copy(original.__dict__)

@@ -1,0 +1,151 @@
+"""From DTensors to the boxes of the global tensor that this rank holds.
+
+The only reader of DTensor's internals.  ``torch.distributed.tensor`` is never imported for
+tensors that are none.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple, TypeGuard
+
+from torch import Tensor
+
+from tritoninit.layout import Placement
+from tritoninit.region import Region, Shape
+from tritoninit.sharding import Sharding, Split
+
+if TYPE_CHECKING:
+    from torch.distributed.tensor import DTensor
+    from torch.distributed.tensor.placement_types import Placement as MeshPlacement
+
+
+class Part(NamedTuple):
+    """A plain tensor, and the box of a global tensor that it holds."""
+
+    tensor: Tensor
+    placement: Placement
+
+
+def is_dtensor(tensor: object) -> TypeGuard[DTensor]:
+    """Whether the tensor is a DTensor."""
+    module = sys.modules.get("torch.distributed.tensor")
+    return module is not None and isinstance(tensor, module.DTensor)
+
+
+def local_of(tensor: DTensor) -> Tensor:
+    """The rank's own part, sharing its memory (``to_local`` would make an autograd view)."""
+    local: Tensor = tensor._local_tensor
+    if hasattr(local, "wait"):  # an AsyncCollectiveTensor: a collective is still writing it
+        local = local.wait()
+    return local
+
+
+def sharding_of(tensor: DTensor) -> Sharding:
+    """How the DTensor lies on its mesh.
+
+    Raises:
+        ValueError: a placement is a pending Partial, whose sum nobody has taken yet.
+        TypeError: a placement of another kind.
+    """
+    placements = tuple(split_of(p, tensor.dim()) for p in tensor.placements)
+    mesh = tuple(int(size) for size in tensor.device_mesh.shape)
+    names = tuple(tensor.device_mesh.mesh_dim_names or ())
+    return Sharding(mesh, placements, _explicit_order(tensor, len(mesh)), names=names)
+
+
+def coordinate_of(tensor: DTensor) -> Shape | None:
+    """This rank's coordinate in the mesh; None where it is not part of the mesh."""
+    coordinate = tensor.device_mesh.get_coordinate()
+    return None if coordinate is None else tuple(coordinate)
+
+
+def parts_of(tensor: DTensor) -> list[Part]:
+    """The boxes that this rank holds, each with the view of its local memory; none if empty.
+
+    Raises:
+        ValueError: a pending Partial, or a local tensor that is not of the size that the
+            placements give.
+        TypeError: a placement that is not Shard, _StridedShard, Replicate or Partial.
+    """
+    sharding = sharding_of(tensor)
+    coordinate = coordinate_of(tensor)
+    if coordinate is None:
+        return []
+    shape, local = tuple(tensor.shape), local_of(tensor)
+    return parts_at(local, fitted(sharding, shape, coordinate, local), shape, coordinate)
+
+
+def fitted(sharding: Sharding, shape: Shape, coordinate: Shape, local: Tensor) -> Sharding:
+    """The sharding with the reading of its split factors that gives the local tensor's shape.
+
+    Raises:
+        ValueError: neither does.
+    """
+    held = tuple(local.shape)
+    if sharding.local_shape(shape, coordinate) != held:
+        sharding = replace(sharding, literal=True)
+    expected = sharding.local_shape(shape, coordinate)
+    if expected != held and (local.numel() or 0 not in expected):
+        raise ValueError(
+            f"the DTensor of shape {shape} with placements {sharding} on a mesh of shape"
+            f" {sharding.mesh} holds a part of shape {expected} at mesh coordinate {coordinate},"
+            f" but its local tensor has shape {held}"
+        )
+    return sharding
+
+
+def parts_at(local: Tensor, sharding: Sharding, shape: Shape, coordinate: Shape) -> list[Part]:
+    """The boxes that the rank at a mesh coordinate holds, as views of its local tensor."""
+    parts = []
+    for box in sharding.boxes(shape, coordinate):
+        view = local.detach()
+        for dim, (start, size) in enumerate(zip(box.local, box.sizes, strict=True)):
+            view = view.narrow(dim, start, size)
+        region = Region(shape, box.offset, box.sizes, tuple(view.stride()))
+        parts.append(Part(view, Placement(region, shape)))
+    return parts
+
+
+def with_local(tensor: DTensor, local: Tensor) -> DTensor:
+    """A DTensor that lies as ``tensor`` does and holds ``local`` on this rank."""
+    from torch.distributed.tensor import DTensor
+
+    return DTensor(local, tensor._spec, requires_grad=False)
+
+
+def split_of(placement: MeshPlacement, dims: int) -> Split | None:
+    """One of torch's placements of a tensor of ``dims`` dimensions.
+
+    Raises:
+        ValueError: a pending Partial.
+        TypeError: not a Shard, _StridedShard, Replicate or Partial.
+    """
+    name = type(placement).__name__
+    if name == "Replicate":
+        return None
+    if "Partial" in name:
+        raise ValueError(
+            f"tensor has the placement {placement}: a pending Partial has no values of its own;"
+            " redistribute it to Shard or Replicate first"
+        )
+    if name not in ("Shard", "_StridedShard"):
+        raise TypeError(
+            f"tensor has the placement {placement}; only Shard, _StridedShard and Replicate can be"
+            " initialized"
+        )
+    dim = int(placement.dim)  # type: ignore[attr-defined]
+    factor = int(getattr(placement, "split_factor", 1))
+    return Split(dim + dims if dim < 0 else dim, factor)
+
+
+def _explicit_order(tensor: DTensor, dims: int) -> Shape | None:
+    """The order of the mesh dimensions where the DTensor was given one of its own (torch 2.10)."""
+    spec = tensor._spec
+    if getattr(spec, "use_strided_shard_as_shard_order", None) is not False:
+        return None
+    order = [m for entry in getattr(spec, "shard_order", None) or () for m in entry.mesh_dims]
+    if order == sorted(order):
+        return None
+    return (*order, *(m for m in range(dims) if m not in order))

@@ -1,0 +1,78 @@
+"""What will be written where: the plan of a model's initial values, with no torch in it.
+
+A plan can be printed, compared, stored and read back without a tensor, a device or memory.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from tritoninit.plan.document import encoded, fill_of, key_of
+from tritoninit.plan.entries import Apply, Copy, Fill, View, Write
+from tritoninit.plan.table import aligned, headings, readable_bytes, table_row
+from tritoninit.stream import STREAM_VERSION, Key
+
+__all__ = [
+    "Apply",
+    "Copy",
+    "Fill",
+    "Plan",
+    "View",
+    "Write",
+    "headings",
+    "readable_bytes",
+    "table_row",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The fills of a model, in the order of its parameters and then its buffers.
+
+    ``str(plan)`` is a table: name, shape, dtype, recipe, expected standard deviation, bytes.
+    """
+
+    key: Key
+    fills: tuple[Fill, ...]
+
+    @property
+    def numel(self) -> int:
+        """Elements in all."""
+        return sum(fill.numel for fill in self.fills)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in all."""
+        return sum(fill.nbytes for fill in self.fills)
+
+    def __str__(self) -> str:
+        sharded = any(fill.sharding for fill in self.fills)
+        rows = [headings(sharded), *(table_row(fill, sharded) for fill in self.fills)]
+        return "\n".join([*aligned(rows), self.totals()])
+
+    def totals(self) -> str:
+        """One line: how many tensors, elements and bytes, and the key."""
+        noun = "tensor" if len(self.fills) == 1 else "tensors"
+        return (
+            f"{len(self.fills)} {noun}, {self.numel:,} elements, {readable_bytes(self.nbytes)},"
+            f" {self.key}, stream version {STREAM_VERSION}"
+        )
+
+    def to_json(self) -> str:
+        """The plan as JSON; :meth:`from_json` reads it back."""
+        document = {"stream_version": STREAM_VERSION, **encoded(self)}
+        return json.dumps(document, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Plan:
+        """The plan that :meth:`to_json` wrote.
+
+        Raises:
+            ValueError: the plan was made with another version of the stream.
+        """
+        document = json.loads(text)
+        version = document["stream_version"]
+        if version != STREAM_VERSION:
+            raise ValueError(f"the plan is of stream version {version}, this is {STREAM_VERSION}")
+        return cls(key_of(document["key"]), tuple(map(fill_of, document["fills"])))

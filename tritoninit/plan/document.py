@@ -1,0 +1,89 @@
+"""A plan as JSON, and back."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from tritoninit.plan.entries import Apply, Copy, Fill, View, Write
+from tritoninit.recipe import (
+    Constant,
+    Dirac,
+    Eye,
+    Normal,
+    Orthogonal,
+    Recipe,
+    Sparse,
+    TruncNormal,
+    Uniform,
+)
+from tritoninit.sharding import Sharding, Split
+from tritoninit.stream import Key
+
+RECIPES: dict[str, type[Recipe]] = {
+    cls.__name__: cls
+    for cls in (
+        *(Uniform, Normal, TruncNormal, Constant, Eye, Dirac, Sparse, Orthogonal),
+        *(Copy, Apply),
+    )
+}
+
+
+def encoded(value: Any) -> Any:
+    """JSON of a value; numbers that JSON lacks become objects with one entry."""
+    if isinstance(value, Key):
+        return [value.seed, value.offset]
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"float": str(value)}
+    if isinstance(value, complex):
+        return {"complex": [encoded(value.real), encoded(value.imag)]}
+    if isinstance(value, tuple):
+        return [encoded(item) for item in value]  # a Split too: [dim, factor]
+    if isinstance(value, Recipe):
+        arguments = {f.name: encoded(getattr(value, f.name)) for f in fields(value)}
+        return {"recipe": type(value).__name__, **arguments}
+    if is_dataclass(value):
+        return {f.name: encoded(getattr(value, f.name)) for f in fields(value)}
+    return value
+
+
+def _decoded(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(_decoded(item) for item in value)
+    if isinstance(value, dict):
+        if "float" in value:
+            return float(value["float"])
+        real, imaginary = value["complex"]
+        return complex(_decoded(real), _decoded(imaginary))
+    return value
+
+
+def key_of(pair: list[int]) -> Key:
+    """The key of a pair of words."""
+    return Key(*pair)
+
+
+def _write(entry: dict[str, Any]) -> Write:
+    arguments = {name: _decoded(value) for name, value in entry["recipe"].items()}
+    recipe = RECIPES[arguments.pop("recipe")](**arguments)
+    view = entry["view"]
+    if view is not None:
+        view = View(**{name: _decoded(value) for name, value in view.items()})
+    key = None if entry["key"] is None else key_of(entry["key"])
+    return Write(recipe, view, entry["draw"], key)
+
+
+def _sharding(entry: dict[str, Any] | None) -> Sharding | None:
+    if entry is None:
+        return None
+    arguments = {name: _decoded(value) for name, value in entry.items()}
+    splits = (None if pair is None else Split(*pair) for pair in arguments.pop("placements"))
+    return Sharding(placements=tuple(splits), **arguments)
+
+
+def fill_of(entry: dict[str, Any]) -> Fill:
+    """The fill that ``encoded`` encoded."""
+    arguments = {name: _decoded(entry[name]) for name in entry.keys() - {"writes", "sharding"}}
+    writes = tuple(map(_write, entry["writes"]))
+    return Fill(**arguments, writes=writes, sharding=_sharding(entry["sharding"]))

@@ -1,0 +1,125 @@
+"""Carrying out a plan's writes on what a rank holds of a tensor."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from functools import reduce
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tritoninit.dtensor import Part
+from tritoninit.fill import fill_parts
+from tritoninit.layout import Placement, place
+from tritoninit.plan import Apply, Copy, Fill, View, Write
+from tritoninit.recipe import Constant, Normal, TruncNormal, Uniform
+from tritoninit.region import Region, row_major
+from tritoninit.viewing import cut, slicing_of
+
+BY_INDEX = (Uniform, Normal, TruncNormal, Constant, Apply)  # the view's shape is of no account
+
+Sources = Mapping[str, Tensor]  # the values of every Copy, by digest
+
+
+def write_whole(entry: Fill, tensor: Tensor, sources: Sources) -> None:
+    """Write a planned tensor into memory of its shape and strides."""
+    for write in entry.writes:
+        view = write.view
+        held = tensor if view is None else tensor.as_strided(view.shape, view.strides, view.offset)
+        _write([Part(held, place(held, None, None))], write, sources)
+
+
+def write_parts(entry: Fill, parts: list[Part], sources: Sources) -> None:
+    """Write the parts of a planned tensor that a rank holds.
+
+    A tensor that cannot be written part by part (``is_local``) is computed as a whole beside
+    its parts, which are then taken from it.
+    """
+    parts = [part for part in parts if part.placement.region.numel]
+    if not parts:
+        return
+    if is_local(entry):
+        for write in entry.writes:
+            view = _view(entry, write)
+            _write(
+                [piece for part in parts for piece in _pieces(entry, view, part)], write, sources
+            )
+        return
+    dtype, device = getattr(torch, entry.dtype), parts[0].tensor.device
+    whole = torch.empty_strided(entry.shape, entry.strides, dtype=dtype, device=device)
+    write_whole(entry, whole, sources)
+    for tensor, (region, _) in parts:
+        tensor.copy_(_box(whole, region))
+
+
+def is_local(entry: Fill) -> bool:
+    """Whether a part of the tensor can be written without the rest.
+
+    Not so with a view across dimensions (a diagonal, a reshape), and with an operation that is
+    not pointwise (``tril_``, ``cumsum_``).
+    """
+    for write in entry.writes:
+        recipe, view = write.recipe, _view(entry, write)
+        if isinstance(recipe, Apply) and torch.Tag.pointwise not in _operation(recipe).tags:
+            return False
+        if view is not None and slicing_of(view, entry.shape, entry.strides) is None:
+            return False
+    return True
+
+
+def _view(entry: Fill, write: Write) -> View | None:
+    """The view that is written; None for the whole tensor, also under another shape."""
+    view = write.view
+    if view is None or not isinstance(write.recipe, BY_INDEX):
+        return view
+    whole = (
+        view.offset == 0
+        and math.prod(view.shape) == entry.numel
+        and view.strides == row_major(view.shape)
+        and entry.strides == row_major(entry.shape)
+    )
+    return None if whole else view
+
+
+def _pieces(entry: Fill, view: View | None, part: Part) -> Iterator[Part]:
+    """What a part holds of a view, with its place in the view."""
+    if view is None:
+        yield part
+        return
+    slicing = slicing_of(view, entry.shape, entry.strides)
+    assert slicing is not None
+    tensor, (region, _) = part
+    found = cut(slicing, view.shape, region.offset, region.sizes, tuple(tensor.stride()))
+    if found is not None:
+        at = tensor[tuple(slice(start, None) for start in found.start)].storage_offset()
+        held = tensor.as_strided(found.sizes, found.strides, at)
+        box = Region(view.shape, found.offset, found.sizes, found.strides)
+        yield Part(held, Placement(box, view.shape))
+
+
+def _write(parts: list[Part], write: Write, sources: Sources) -> None:
+    recipe = write.recipe
+    if isinstance(recipe, Copy):
+        source = sources[recipe.digest]
+        for tensor, (region, shape) in parts:
+            tensor.copy_(_box(source.expand(shape), region))
+    elif isinstance(recipe, Constant):
+        for tensor, _ in parts:
+            tensor.fill_(recipe.value)
+    elif isinstance(recipe, Apply):
+        for tensor, _ in parts:
+            _operation(recipe)(tensor, *recipe.args, **dict(recipe.kwargs))
+    else:
+        fill_parts(parts, recipe, write.key)
+
+
+def _operation(recipe: Apply) -> Any:
+    return reduce(getattr, recipe.op.split("."), torch.ops.aten)
+
+
+def _box(tensor: Tensor, region: Region) -> Tensor:
+    for dim, (start, size) in enumerate(zip(region.offset, region.sizes, strict=True)):
+        tensor = tensor.narrow(dim, start, size)
+    return tensor
