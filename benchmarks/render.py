@@ -111,8 +111,44 @@ def model(document: dict[str, Any]) -> str:
     return head + "\n" + table(["", "median", "GB/s", "ratio", "samples"], rows)
 
 
-TABLES = {"single": single, "import": imports, "model": model}
-TITLES = {"single": "Single fills", "import": "Import time", "model": "A whole model"}
+def shards(document: dict[str, Any]) -> str:
+    """The table of bench_shards."""
+    rows = []
+    for row in document["results"]:
+        part, contiguous, ceiling = (
+            row["timings"][name]["median_s"] for name in ("part", "contiguous", "fill_")
+        )
+        numel = math.prod(row["shape"])
+        rows.append(
+            [
+                f"`{row['op']}` {row['dtype']}, {row['layout']}",
+                "x".join(map(str, row["shape"])),
+                duration(part),
+                duration(contiguous),
+                f"{part / contiguous:.2f}x",
+                f"{numel / part / 1e6:.4g}",
+                f"{numel * BYTES[row['dtype']] / part / 1e9:.3g}",
+                f"{ceiling / part:.0%}",
+                str(row["timings"]["part"]["rounds"]),
+            ]
+        )
+    size = "x".join(map(str, document["results"][0]["global_shape"]))
+    head = (
+        f"One rank's part of a {size} matrix, in memory of its own, beside as many contiguous"
+        " elements: 1 means that sharding costs nothing. `fill_` is its time on the same memory as"
+        " a share of the part's.\n"
+    )
+    header = ["part", "shape", "time", "contiguous", "ratio", "M samples/s", "GB/s", "`fill_`"]
+    return head + "\n" + table([*header, "samples"], rows)
+
+
+TABLES = {"single": single, "import": imports, "model": model, "shards": shards}
+TITLES = {
+    "single": "Single fills",
+    "import": "Import time",
+    "model": "A whole model",
+    "shards": "Parts of a sharded matrix",
+}
 
 
 def chart(document: dict[str, Any], path: Path) -> bool:

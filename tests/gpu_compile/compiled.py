@@ -33,6 +33,7 @@ from tests.gpu_compile.variants import (
 )
 from tritoninit.backends.triton_ import COLUMNS, REGISTERS, ROWS, WARPS, block_of
 from tritoninit.kernels.fill import fill
+from tritoninit.kernels.rows import fill_rows
 from tritoninit.kernels.sparse import column_thresholds
 
 TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
@@ -68,7 +69,8 @@ def operation(out, OPERATION: tl.constexpr, SIZE: tl.constexpr):
 def blocks(variant: Variant) -> int:
     """Counters a program, as the launches choose them."""
     layout = LAYOUTS[variant.layout]
-    return block_of(variant.kind, strided=layout["STRIDED"], wide=layout["WIDE"])
+    scattered = bool(layout["STRIDED"]) or ("AXES" in layout and not layout["ALIGNED"])
+    return block_of(variant.kind, scattered, bool(layout["WIDE"]))
 
 
 def source(variant: Variant) -> ASTSource:
@@ -83,8 +85,9 @@ def source(variant: Variant) -> ASTSource:
         constants = {"ROWS": ROWS, "COLUMNS": COLUMNS}
         types = {"threshold": "*u32", "tie": "*u32", "seed": "u64", "offset": "u64"}
     else:
-        kernel = fill
-        constants = {"KIND": variant.kind, "BLOCK": blocks(variant), **LAYOUTS[variant.layout]}
+        layout = LAYOUTS[variant.layout]
+        kernel = fill_rows if "AXES" in layout else fill
+        constants = {"KIND": variant.kind, "BLOCK": blocks(variant), **layout}
         types = {
             "out": f"*{variant.dtype}",
             "threshold": "*u32",
@@ -92,8 +95,11 @@ def source(variant: Variant) -> ASTSource:
             "constants": ("fp32",) * PARAMS[variant.kind],
             "seed": "u64",
             "offset": "u64",
-            "tiles": "i32",
+            "slots": "u32",
+            "row_slots": "u32",
         }
+        for axis in ("", 1, 2, 3):
+            types |= {f"row_{name}{axis}": "u32" for name in ("size", "inverse", "shift")}
     names = kernel.arg_names
     signature = {n: "constexpr" if n in constants else types.get(n, "i64") for n in names}
     paths = {(names.index(name),): value for name, value in constants.items()}

@@ -21,6 +21,7 @@ from numba.extending import intrinsic
 
 from tritoninit import philox, sampling, sampling64
 from tritoninit.backends.host import Buffer, Write
+from tritoninit.backends.host_regions import Places
 from tritoninit.backends.numba_compile import (
     compiled,
     compiled_scope,
@@ -200,6 +201,21 @@ class NumbaBackend:
         run = kernel(sampler.kind, dtype, len(params))
         run(params, address_of(out), length, key.seed, key.offset, *places)
 
+    def fill_starts(
+        self,
+        out: Buffer,
+        places: Places,
+        length: int,
+        starts: Places,
+        key: Key,
+        sampler: Sampler,
+        dtype: DType,
+    ) -> None:
+        """Fill short rows at any places; see ``host.HostBackend``."""
+        from tritoninit.backends import numba_rows
+
+        numba_rows.fill_starts(out, places, length, starts, key, sampler, dtype)
+
     def words(
         self, key: Key, first: int, count: int, rows: int, stride: int
     ) -> npt.NDArray[np.uint32]:
@@ -217,8 +233,11 @@ class NumbaBackend:
 
         return numba_sparse.rank(partial(self.words, key), key, rows, columns, zeros, left, count)
 
-    def zero(self, out: Buffer, first: int, limits: Thresholds, key: Key) -> None:
+    def zero(self, out: Buffer, starts: Places, limits: Thresholds, key: Key) -> None:
         """Write the zeros of ``sparse_``; see ``host.HostBackend``."""
-        from tritoninit.backends import numba_sparse
+        from tritoninit.backends import numba_rows, numba_sparse
 
-        numba_sparse.zero(out, first, limits, key)
+        if starts.size == 1:
+            numba_sparse.zero(out, int(starts[0]), limits, key)
+        else:
+            numba_rows.zero(out, starts, limits, key)
