@@ -1,8 +1,18 @@
 """Initial weights that are the same bits on CPU, on any GPU and under any sharding."""
 
 from tritoninit import init
+from tritoninit.fingerprint import ReplicaError, fingerprint, fingerprints
 from tritoninit.materialize import materialize, plan
 from tritoninit.stream import STREAM_VERSION, Key
 
 __version__ = "0.1.0"
-__all__ = ["STREAM_VERSION", "Key", "init", "materialize", "plan"]
+__all__ = [
+    "STREAM_VERSION",
+    "Key",
+    "ReplicaError",
+    "fingerprint",
+    "fingerprints",
+    "init",
+    "materialize",
+    "plan",
+]

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from tritoninit import sparse
 from tritoninit.backends.threads import PARALLEL, SHARES, run
+from tritoninit.digest import Digest
 from tritoninit.recipe import Recipe, Sparse
 from tritoninit.region import Axis, Region, Spans
 from tritoninit.sampler import DType, Sampler, lower
@@ -57,6 +58,9 @@ class HostBackend(Protocol):
 
     def zero(self, out: Buffer, first: int, limits: sparse.Thresholds, key: Key) -> None:
         """Write zeros into out, the elements from ``first`` on, where ``sparse_`` has them."""
+
+    def digest_rows(self, data: Buffer, rows: Axis, inner: Axis, first: int, key: int) -> Digest:
+        """The digest of elements along two axes; data[0] is global element ``first``."""
 
 
 def fill(
@@ -108,7 +112,7 @@ class _Ones:
     def words(self, *_: Any) -> Any:
         raise NotImplementedError("ones are not drawn")
 
-    rank = zero = words
+    rank = zero = digest_rows = words
 
 
 def keep_mask(
@@ -153,13 +157,13 @@ def _sparse_mask(
     return zero
 
 
-def _rows(axes: tuple[Axis, ...]) -> Iterator[tuple[int, int]]:
+def row_offsets(axes: tuple[Axis, ...]) -> Iterator[tuple[int, int]]:
     """(global, local) displacement of every combination of the outer axes."""
     if not axes:
         yield 0, 0
         return
     for i in range(axes[0].size):
-        for stride, local in _rows(axes[1:]):
+        for stride, local in row_offsets(axes[1:]):
             yield i * axes[0].stride + stride, i * axes[0].local + local
 
 
@@ -189,19 +193,19 @@ def _samples(
                 dtype,
                 mask,
             )
-            for stride, local in _rows(rows)
+            for stride, local in row_offsets(rows)
             for position in range(0, length, CHUNK)
         ]
         run(tasks, threads if length * math.prod(axis.size for axis in rows) > PARALLEL else 1)
         return
     inner = rows[-1] if rows else Axis(1, 0, 0)
-    outer = list(_rows(rows[:-1]))
+    outer = list(row_offsets(rows[:-1]))
     work = inner.size * length * len(outer)
     # Several shares a thread even out what else the machine is doing.
     parts = 1 if work <= PARALLEL else threads * (SHARES if work > SHARES * PARALLEL else 1)
     tasks = []
     for stride, local in outer:
-        for low, high, left, right in _shares(inner.size, length, parts):
+        for low, high, left, right in shares(inner.size, length, parts):
             begin = local + low * inner.local + left
             start = first + stride + low * inner.stride + left
             tasks.append(
@@ -221,7 +225,7 @@ def _samples(
     run(tasks, threads if parts > 1 else 1)
 
 
-def _shares(rows: int, length: int, parts: int) -> Iterator[tuple[int, int, int, int]]:
+def shares(rows: int, length: int, parts: int) -> Iterator[tuple[int, int, int, int]]:
     """(first row, last row, first column, last column) of each thread's share."""
     if rows >= parts:
         for p in range(parts):

@@ -21,6 +21,8 @@ from numba.extending import intrinsic
 
 from tritoninit import philox, sampling, sampling64
 from tritoninit.backends.numba_compile import compiled, compiled_scope, i32_of_f32, source_hash
+from tritoninit.digest import Digest
+from tritoninit.region import Axis
 from tritoninit.sampler import DType, Sampler
 from tritoninit.sparse import Thresholds
 from tritoninit.stream import Key
@@ -198,3 +200,9 @@ class NumbaBackend:
         from tritoninit.backends import numba_sparse
 
         numba_sparse.zero(out, first, limits, key)
+
+    def digest_rows(self, data: Buffer, rows: Axis, inner: Axis, first: int, key: int) -> Digest:
+        """The digest of elements along two axes; see ``host.HostBackend``."""
+        from tritoninit.backends import numba_digest
+
+        return numba_digest.digest_rows(data, rows, inner, first, key)
