@@ -1,7 +1,7 @@
 """Triton kernels of tritoninit; installed as ``tritoninit.kernels``.
 
 One concept a file: ``philox`` (words), ``sampling`` (words to samples), ``addressing`` (where
-an element lies), ``fill`` (the launches).
+an element lies), ``fill``, ``sparse`` and ``digest`` (the launches).
 """
 
 if __name__ != "tritoninit.kernels":
