@@ -66,6 +66,9 @@ OPERATIONS = ("sqrt_rn", "div_rn")
 # Kernels with what the checks must find: a fast square root, and a contracted product and sum.
 BROKEN = ("approximate", "contracted")
 SPARSE = "column_thresholds"
+DIGEST = "digest"
+# Axes along which a digest decodes positions; with one, memory is contiguous.
+DIGEST_AXES = {"contiguous": 1, "two": 2, "four": 4}
 
 
 def dtypes_of(kind: str) -> tuple[str, ...]:
@@ -83,6 +86,8 @@ def variants(target: str) -> list[Variant]:
         if full or kind in LAYOUT_KINDS:
             chosen += [Variant(kind, dtypes[0], layout) for layout in list(LAYOUTS)[1:]]
     chosen += [Variant(name, "fp32", "contiguous") for name in (*OPERATIONS, *BROKEN)]
+    chosen += [Variant(DIGEST, f"u{width}", "contiguous") for width in (8, 16, 32, 64)]
+    chosen += [Variant(DIGEST, "u32", layout) for layout in list(DIGEST_AXES)[1:]]
     return [*chosen, Variant(SPARSE, "u32", "contiguous")]
 
 
