@@ -111,8 +111,30 @@ def model(document: dict[str, Any]) -> str:
     return head + "\n" + table(["", "median", "GB/s", "ratio", "samples"], rows)
 
 
-TABLES = {"single": single, "import": imports, "model": model}
-TITLES = {"single": "Single fills", "import": "Import time", "model": "A whole model"}
+def fingerprints(document: dict[str, Any]) -> str:
+    """The table of bench_fingerprint."""
+    rows = [
+        [
+            name,
+            row["dtype"],
+            _size(row["shape"]),
+            duration(timing["median_s"]),
+            f"{math.prod(row['shape']) * BYTES[row['dtype']] / timing['median_s'] / 1e9:.3g}",
+            str(timing["rounds"]),
+        ]
+        for row in document["results"]
+        for name, timing in row["timings"].items()
+    ]
+    return table(["", "dtype", "elements", "median", "GB/s", "samples"], rows)
+
+
+TABLES = {"single": single, "import": imports, "model": model, "fingerprint": fingerprints}
+TITLES = {
+    "single": "Single fills",
+    "import": "Import time",
+    "model": "A whole model",
+    "fingerprint": "Fingerprints",
+}
 
 
 def chart(document: dict[str, Any], path: Path) -> bool:
