@@ -142,12 +142,36 @@ def shards(document: dict[str, Any]) -> str:
     return head + "\n" + table([*header, "samples"], rows)
 
 
-TABLES = {"single": single, "import": imports, "model": model, "shards": shards}
+def fingerprints(document: dict[str, Any]) -> str:
+    """The table of bench_fingerprint."""
+    rows = [
+        [
+            name,
+            row["dtype"],
+            _size(row["shape"]),
+            duration(timing["median_s"]),
+            f"{math.prod(row['shape']) * BYTES[row['dtype']] / timing['median_s'] / 1e9:.3g}",
+            str(timing["rounds"]),
+        ]
+        for row in document["results"]
+        for name, timing in row["timings"].items()
+    ]
+    return table(["", "dtype", "elements", "median", "GB/s", "samples"], rows)
+
+
+TABLES = {
+    "single": single,
+    "import": imports,
+    "model": model,
+    "shards": shards,
+    "fingerprint": fingerprints,
+}
 TITLES = {
     "single": "Single fills",
     "import": "Import time",
     "model": "A whole model",
     "shards": "Parts of a sharded matrix",
+    "fingerprint": "Fingerprints",
 }
 
 

@@ -2,7 +2,7 @@
 
 One concept a file: ``philox`` (words), ``sampling`` (words to samples), ``addressing`` (where
 an element lies), ``tiles`` (a program's values), ``fill`` (one row), ``rows`` (many), ``sparse``
-(thresholds).
+(thresholds), ``digest`` (the fingerprint's sums).
 """
 
 if __name__ != "tritoninit.kernels":

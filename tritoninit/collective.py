@@ -39,16 +39,51 @@ def exchange(payload: bytes, meshes: Iterable[DeviceMesh]) -> dict[int, bytes]:
         if dist.get_backend(group) == "fake":
             continue
         mine = b"".join(rank.to_bytes(RANK_BYTES, "little") + known[rank] for rank in sorted(known))
-        sent = torch.frombuffer(bytearray(mine), dtype=torch.uint8).to(device_type)
-        received = [torch.empty_like(sent) for _ in range(dist.get_world_size(group))]
-        dist.all_gather(received, sent, group=group)
         step = RANK_BYTES + len(payload)
-        for part in received:
-            data = part.cpu().numpy().tobytes()
+        for data in gather(mine, group, device_type):
             for at in range(0, len(data), step):
                 rank = int.from_bytes(data[at : at + RANK_BYTES], "little")
                 known[rank] = data[at + RANK_BYTES : at + step]
     return known
+
+
+def gather(payload: bytes, group: ProcessGroup | None, device_type: str) -> list[bytes]:
+    """The payloads, all of one length, of the ranks of one group, in its order; one all_gather."""
+    import torch.distributed as dist
+
+    sent = torch.frombuffer(bytearray(payload), dtype=torch.uint8).to(device_type)
+    received = [torch.empty_like(sent) for _ in range(dist.get_world_size(group))]
+    dist.all_gather(received, sent, group=group)
+    return [part.cpu().numpy().tobytes() for part in received]
+
+
+def device_of(group: ProcessGroup) -> str:
+    """A type of device whose tensors the group can send."""
+    import torch.distributed as dist
+
+    devices = [part.split(":")[0] for part in str(dist.get_backend_config(group)).split(",")]
+    return "cpu" if "cpu" in devices else devices[0]
+
+
+def members(meshes: Iterable[DeviceMesh]) -> set[int]:
+    """The ranks that :func:`exchange` will ask, by the meshes alone.
+
+    Meshes of different dimensions of one larger mesh reach all ranks that lie as far from one
+    another as the ranks of each do.
+    """
+    meshes = list(meshes)
+    if not meshes:
+        return {0}
+    import torch.distributed as dist
+
+    if any(spans_world(mesh) for mesh in meshes):
+        return set(range(dist.get_world_size()))
+    own = dist.get_rank()
+    reached = {own}
+    for ranks in sorted((set(mesh.mesh.flatten().tolist()) for mesh in meshes), key=len)[::-1]:
+        if not ranks <= reached:
+            reached = {rank + other - own for rank in reached for other in ranks}
+    return reached
 
 
 def exchange_texts(text: str, meshes: Iterable[DeviceMesh]) -> dict[int, str]:

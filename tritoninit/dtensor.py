@@ -7,6 +7,7 @@ tensors that are none.
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, TypeGuard
 
@@ -17,6 +18,7 @@ from tritoninit.region import Region, Shape
 from tritoninit.sharding import Sharding, Split
 
 if TYPE_CHECKING:
+    from torch.distributed.device_mesh import DeviceMesh
     from torch.distributed.tensor import DTensor
     from torch.distributed.tensor.placement_types import Placement as MeshPlacement
 
@@ -106,6 +108,12 @@ def parts_at(local: Tensor, sharding: Sharding, shape: Shape, coordinate: Shape)
         region = Region(shape, box.offset, box.sizes, tuple(view.stride()))
         parts.append(Part(view, Placement(region, shape)))
     return parts
+
+
+def meshes_of(values: Iterable[object]) -> list[DeviceMesh]:
+    """The meshes of the DTensors among the values, without those that this rank is not in."""
+    found = [value.device_mesh for value in values if is_dtensor(value)]
+    return [mesh for mesh in dict.fromkeys(found) if mesh.get_coordinate() is not None]
 
 
 def with_local(tensor: DTensor, local: Tensor) -> DTensor:

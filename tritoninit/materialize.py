@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from tritoninit import fsdp2
-from tritoninit.agreement import meshes_of, together
+from tritoninit.agreement import together
 from tritoninit.collective import is_fake
-from tritoninit.dtensor import is_dtensor, parts_of
+from tritoninit.dtensor import is_dtensor, meshes_of, parts_of
 from tritoninit.memory import allocate, bind
 from tritoninit.owners import Delivery, deal
 from tritoninit.plan import Plan, readable_bytes
@@ -102,7 +102,7 @@ def materialize(
         TypeError: model is not a module, or seed neither an int nor a Key.
     """
     _check_model(model)
-    meshes = meshes_of(model)
+    meshes = meshes_of([*model.parameters(), *model.buffers()])
     with together(meshes, "planning") as agreed:
         recording, made = record_plan(model, seed, init_fn)
         allocated = _allocations(model, recording.targets, device, meshes)

@@ -123,6 +123,22 @@ class Region:
             span.insert(0, axis)
         return Spans(first, _merged(axes), _merged(span) or (Axis(1, 1, 1),), length)
 
+    def axes(self) -> tuple[int, tuple[Axis, ...]]:
+        """The global index of the first element, and the axes in the order of local memory.
+
+        For what does not depend on the order of the elements: the last axis has the least step
+        in the buffer.
+        """
+        global_strides = row_major(self.global_shape)
+        first = sum(o * s for o, s in zip(self.offset, global_strides, strict=True))
+        axes = [
+            Axis(n, g, s)
+            for n, g, s in zip(self.sizes, global_strides, self.strides, strict=True)
+            if n != 1
+        ]
+        axes.sort(key=lambda axis: (axis.local, axis.stride), reverse=True)
+        return first, _merged(axes)
+
     def locate(self, index: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """The buffer positions of those of these global indices that lie in the box."""
         inside = np.ones(index.shape, dtype=bool)

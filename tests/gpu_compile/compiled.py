@@ -22,6 +22,8 @@ from triton.compiler import ASTSource
 
 from tests.gpu_compile.variants import (
     BROKEN,
+    DIGEST,
+    DIGEST_AXES,
     LAYOUTS,
     OPERATIONS,
     PARAMS,
@@ -31,7 +33,9 @@ from tests.gpu_compile.variants import (
     Variant,
     variants,
 )
+from tritoninit.backends import triton_digest
 from tritoninit.backends.triton_ import COLUMNS, REGISTERS, ROWS, WARPS, block_of
+from tritoninit.kernels.digest import digest
 from tritoninit.kernels.fill import fill
 from tritoninit.kernels.rows import fill_rows
 from tritoninit.kernels.sparse import column_thresholds
@@ -73,6 +77,13 @@ def blocks(variant: Variant) -> int:
     return block_of(variant.kind, scattered, bool(layout["WIDE"]))
 
 
+def elements(variant: Variant) -> int:
+    """Elements a program."""
+    if variant.kind == DIGEST:
+        return triton_digest.block_of(DIGEST_AXES[variant.layout])
+    return 4 * blocks(variant)
+
+
 def source(variant: Variant) -> ASTSource:
     """The kernel with the types of its arguments."""
     constants: dict[str, Any]
@@ -84,6 +95,10 @@ def source(variant: Variant) -> ASTSource:
         kernel = column_thresholds
         constants = {"ROWS": ROWS, "COLUMNS": COLUMNS}
         types = {"threshold": "*u32", "tie": "*u32", "seed": "u64", "offset": "u64"}
+    elif variant.kind == DIGEST:
+        kernel = digest
+        constants = {"AXES": DIGEST_AXES[variant.layout], "BLOCK": elements(variant)}
+        types = {"table": "*i64", "data": f"*{variant.dtype}", "key": "u64"}
     else:
         layout = LAYOUTS[variant.layout]
         kernel = fill_rows if "AXES" in layout else fill
@@ -109,14 +124,14 @@ def source(variant: Variant) -> ASTSource:
 def compile_variant(variant: Variant, target: Target) -> Listing:
     """Compile as the launches do: WARPS warps, no contraction of products and sums."""
     options = {"num_warps": WARPS, "enable_fp_fusion": variant.kind == "contracted"}
-    if target.backend == "cuda":
+    if target.backend == "cuda" and variant.kind != DIGEST:
         options["maxnreg"] = REGISTERS
     kernel = triton.compile(
         source(variant),
         target=GPUTarget(target.backend, target.arch, target.warp),
         options=options,
     )
-    samples = 4 * blocks(variant) // (WARPS * target.warp)
+    samples = elements(variant) // (WARPS * target.warp)
     if target.backend == "hip":
         return Listing(samples, amdgcn=kernel.asm["amdgcn"])
     with tempfile.NamedTemporaryFile(suffix=".cubin") as cubin:

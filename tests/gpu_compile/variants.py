@@ -78,6 +78,9 @@ OPERATIONS = ("sqrt_rn", "div_rn")
 BROKEN = ("approximate", "contracted")
 SPARSE = "column_thresholds"
 STORED = ("uniform", "normal")  # whose stores of rows are counted on all targets
+DIGEST = "digest"
+# Axes along which a digest decodes positions; with one, memory is contiguous.
+DIGEST_AXES = {"contiguous": 1, "two": 2, "four": 4}
 
 
 def dtypes_of(kind: str) -> tuple[str, ...]:
@@ -99,6 +102,8 @@ def variants(target: str) -> list[Variant]:
         if kind in STORED:
             chosen += [Variant(kind, dtype, "rows") for dtype in dtypes[: 2 if full else 1]]
     chosen += [Variant(name, "fp32", "contiguous") for name in (*OPERATIONS, *BROKEN)]
+    chosen += [Variant(DIGEST, f"u{width}", "contiguous") for width in (8, 16, 32, 64)]
+    chosen += [Variant(DIGEST, "u32", layout) for layout in list(DIGEST_AXES)[1:]]
     return [*dict.fromkeys(chosen), Variant(SPARSE, "u32", "contiguous")]
 
 

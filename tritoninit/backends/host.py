@@ -16,6 +16,7 @@ import numpy.typing as npt
 from tritoninit import sparse
 from tritoninit.backends.host_regions import Fill, Mask, Places, write
 from tritoninit.backends.threads import PARALLEL, run
+from tritoninit.digest import Digest
 from tritoninit.recipe import Recipe, Sparse
 from tritoninit.region import Axis, Region, Spans
 from tritoninit.sampler import DType, Sampler, lower
@@ -80,6 +81,9 @@ class HostBackend(Protocol):
     def zero(self, out: Buffer, starts: Places, limits: sparse.Thresholds, key: Key) -> None:
         """Write zeros where ``sparse_`` has them; out holds equally long rows, see ``starts``."""
 
+    def digest_rows(self, data: Buffer, rows: Axis, inner: Axis, first: int, key: int) -> Digest:
+        """The digest of elements along two axes; data[0] is global element ``first``."""
+
 
 def fill(
     backend: HostBackend,
@@ -136,7 +140,7 @@ class _Ones:
     def words(self, *_: Any) -> Any:
         raise NotImplementedError("ones are not drawn")
 
-    rank = zero = words
+    rank = zero = digest_rows = words
 
 
 def keep_mask(

@@ -67,7 +67,7 @@ def write(fill: Fill, out: Buffer, spans: Spans, threads: int) -> None:
     else:
         tasks = [
             partial(_scatter, fill, out[at:], span, first, length, position)
-            for first, at in _displaced(spans.first, 0, rows)
+            for first, at in displaced(spans.first, 0, rows)
             for position in range(0, length, CHUNK)
         ]
     run(tasks, threads if work > PARALLEL else 1)
@@ -79,20 +79,20 @@ def _fills_vectors(spans: Spans) -> bool:
     return length % VECTOR == 0 and len(rows) == 1 and first % 4 == rows[0].stride % 4 == 0
 
 
-def _displaced(first: int, at: int, axes: tuple[Axis, ...]) -> Iterator[tuple[int, int]]:
+def displaced(first: int, at: int, axes: tuple[Axis, ...]) -> Iterator[tuple[int, int]]:
     """(global, local) position of every combination of axes."""
     if not axes:
         yield first, at
         return
     for i in range(axes[0].size):
-        yield from _displaced(first + i * axes[0].stride, at + i * axes[0].local, axes[1:])
+        yield from displaced(first + i * axes[0].stride, at + i * axes[0].local, axes[1:])
 
 
 def _long_rows(fill: Fill, out: Buffer, spans: Spans, parts: int) -> Iterator[Callable[[], None]]:
     first, rows, _, length = spans
     inner = rows[-1] if rows else Axis(1, 0, 0)
-    for begin, at in _displaced(first, 0, rows[:-1]):
-        for low, high, left, right in _shares(inner.size, length, parts):
+    for begin, at in displaced(first, 0, rows[:-1]):
+        for low, high, left, right in shares(inner.size, length, parts):
             yield partial(
                 fill.backend.fill_rows,
                 out[at + low * inner.local + left :],
@@ -107,7 +107,7 @@ def _long_rows(fill: Fill, out: Buffer, spans: Spans, parts: int) -> Iterator[Ca
             )
 
 
-def _shares(rows: int, length: int, parts: int) -> Iterator[tuple[int, int, int, int]]:
+def shares(rows: int, length: int, parts: int) -> Iterator[tuple[int, int, int, int]]:
     """(first row, last row, first column, last column) of each thread's share."""
     if rows >= parts:
         for p in range(parts):
@@ -151,7 +151,7 @@ def _boxes(spans: Spans, most: int) -> Iterator[tuple[Box, int]]:
         return
     cut = rows[inner - 1]
     step = max(1, most // held)
-    for begin, at in _displaced(first, 0, rows[: inner - 1]):
+    for begin, at in displaced(first, 0, rows[: inner - 1]):
         for low in range(0, cut.size, step):
             axes = (cut._replace(size=min(step, cut.size - low)), *rows[inner:])
             yield Box(begin + low * cut.stride, axes), at + low * cut.local

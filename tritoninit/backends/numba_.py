@@ -29,7 +29,9 @@ from tritoninit.backends.numba_compile import (
     put,
     source_hash,
 )
+from tritoninit.digest import Digest
 from tritoninit.recipe import Recipe, Sparse
+from tritoninit.region import Axis
 from tritoninit.sampler import DType, Sampler, lower
 from tritoninit.sparse import Thresholds
 from tritoninit.stream import Key
@@ -241,3 +243,9 @@ class NumbaBackend:
             numba_sparse.zero(out, int(starts[0]), limits, key)
         else:
             numba_rows.zero(out, starts, limits, key)
+
+    def digest_rows(self, data: Buffer, rows: Axis, inner: Axis, first: int, key: int) -> Digest:
+        """The digest of elements along two axes; see ``host.HostBackend``."""
+        from tritoninit.backends import numba_digest
+
+        return numba_digest.digest_rows(data, rows, inner, first, key)

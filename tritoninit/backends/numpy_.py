@@ -10,8 +10,10 @@ import numpy.typing as npt
 
 from tritoninit import sampling, sampling64
 from tritoninit.arith import U64
-from tritoninit.philox import philox4x32
+from tritoninit.digest import Digest
+from tritoninit.philox import HALF, LOW, philox4x32, rounds
 from tritoninit.recipe import Recipe
+from tritoninit.region import Axis
 from tritoninit.sampler import DType, Sampler
 from tritoninit.sparse import Thresholds, is_zeroed, rank_columns
 from tritoninit.stream import Key
@@ -143,3 +145,16 @@ class NumpyBackend:
         for row, first in zip(out.reshape(-1, length), starts.tolist(), strict=True):
             drawn = self.words(key, first, length, 1, 0)[0]
             row[is_zeroed(limits, drawn, first // columns, first % columns)] = 0
+
+    def digest_rows(self, data: Buffer, rows: Axis, inner: Axis, first: int, key: int) -> Digest:
+        """The digest of elements along two axes; see ``host.HostBackend``."""
+        total = Digest()
+        for row in range(rows.size):
+            for done in range(0, inner.size, BLOCKS):
+                step = np.arange(done, min(done + BLOCKS, inner.size), dtype=np.int64)
+                bits = data[row * rows.local + step * inner.local].astype(np.uint64)
+                index = (first + row * rows.stride + step * inner.stride).astype(np.uint64)
+                counter = (index & LOW, index >> HALF, bits & LOW, bits >> HALF)
+                r0, r1, r2, r3 = rounds(*counter, np.uint64(key))
+                total += Digest(int((r1 << HALF | r0).sum()), int((r3 << HALF | r2).sum()))
+        return total
