@@ -80,7 +80,9 @@ def _explain(plan: Plan, meshes: list[DeviceMesh]) -> None:
             groups = " and ".join(_ranks(group) for group in ranks.values())
             complaints.append(f"  {name}: {groups} differ; here it is {_shown(plan, name)}")
         elif missing and name in everywhere:
-            complaints.append(f"  {name}, which is sharded, is not on {_ranks(missing)}")
+            complaints.append(
+                f"  {name}, which is sharded, is missing or not on meta on {_ranks(missing)}"
+            )
     if complaints:
         more = len(complaints) - SHOWN
         tail = [f"  and {more} more"] if more > 0 else []

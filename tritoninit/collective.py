@@ -110,6 +110,13 @@ def is_fake() -> bool:
     return dist.is_initialized() and dist.get_backend() == "fake"
 
 
+def is_first_rank() -> bool:
+    """Whether this is rank 0 of the job, or the only one."""
+    import torch.distributed as dist
+
+    return not (dist.is_available() and dist.is_initialized()) or dist.get_rank() == 0
+
+
 def broadcast(data: Tensor, mesh: DeviceMesh, owner: int) -> None:
     """Send the memory of a contiguous tensor from one rank of a mesh to all its others.
 

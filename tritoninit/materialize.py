@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from tritoninit import fsdp2
 from tritoninit.agreement import together
-from tritoninit.collective import is_fake
+from tritoninit.collective import is_fake, is_first_rank
 from tritoninit.dtensor import is_dtensor, meshes_of, parts_of
 from tritoninit.memory import allocate, bind
 from tritoninit.owners import Delivery, deal
@@ -197,8 +197,9 @@ def record_plan(
 
 @contextmanager
 def _progress(total: int) -> Iterator[Callable[[int], object]]:
-    """A bar on a terminal, if tqdm is installed and the work is worth one."""
-    if total < BAR_FROM or not sys.stderr.isatty() or not importlib.util.find_spec("tqdm"):
+    """A bar on a terminal, if tqdm is installed and the work is worth one; on one rank."""
+    worth = total >= BAR_FROM and sys.stderr.isatty() and is_first_rank()
+    if not worth or not importlib.util.find_spec("tqdm"):
         yield lambda _: None
         return
     from tqdm import tqdm

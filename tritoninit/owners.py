@@ -27,9 +27,9 @@ from tritoninit.writing import Sources, is_local, write_parts
 if TYPE_CHECKING:
     from torch.distributed.tensor import DTensor
 
-# Picoseconds, rounded against sending.  Computing, one Zen 4 core: 12 to 20 ns an element up to
-# 192 columns, then 46 to 95 ps an element and column.  Sending, gloo among 4 processes on 2
-# cores: 0.6 to 1.0 ms, and 0.9 ns a byte.  A GPU and its links are faster on both sides.
+# Picoseconds, rounded against sending.  Computing on one Zen 4 core: 47 to 92 ps an element and
+# column of a square of 256 to 2048.  Sending, gloo among 4 processes on 2 of these cores: 0.6 to
+# 1.0 ms, and 0.9 ns a byte.  Not measured on GPUs.
 COMPUTE = 60  # an element and column (of the shorter side)
 SEND = 1_000  # a byte
 LATENCY = 1_000_000_000  # a matrix

@@ -16,6 +16,7 @@ from torch.distributed.tensor import Shard
 import tritoninit
 from tests.distributed.launch import launch, run
 from tests.distributed.models import on_meta
+from tritoninit import collective
 
 implementation = importlib.import_module("tritoninit.materialize")  # not the function
 RANKS = 4
@@ -146,7 +147,7 @@ def test_ranks_that_plan_differently_all_raise_and_name_the_odd_rank(attempts, n
         assert f"rank {ODD}" in text
         assert "b.weight" in text
         if name == "missing":
-            assert f"b.weight, which is sharded, is not on rank {ODD}" in text
+            assert f"b.weight, which is sharded, is missing or not on meta on rank {ODD}" in text
         else:
             assert f"ranks 0, 1, 3 and rank {ODD} differ" in text
 
@@ -174,6 +175,37 @@ def materialize_with_more(rank):
 
 def test_plain_tensors_of_its_own_are_a_ranks_own_affair():
     assert run(materialize_with_more, 2) == [True, True]
+
+
+def groups_of_a_part(rank):
+    """Errors of pairs of ranks, each its own mesh, and of a grid whose rows and columns talk."""
+    grid = init_device_mesh("cpu", (2, 2), mesh_dim_names=("stage", "dp"))
+    model = on_meta(Small)
+    fully_shard(model, mesh=grid["dp"])
+    pairs = error_of(model, seed=int(rank == ODD))
+    collective.spans_world = lambda mesh: False
+    model = on_meta(Small)
+    fully_shard(model, mesh=grid)
+    return pairs, error_of(model, init_fn=fail if is_odd() else None)
+
+
+def error_of(model, **options):
+    try:
+        tritoninit.materialize(model, **options)
+    except Exception as error:
+        assert is_meta(model)
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+def test_meshes_of_a_part_of_the_world():
+    pairs, grids = zip(*run(groups_of_a_part, RANKS), strict=True)
+    assert pairs[:2] == (None, None), "another stage's affair"
+    for text in pairs[2:]:
+        assert "a.weight: rank 2 and rank 3 differ" in text
+    for rank, text in enumerate(grids):
+        says = "Failure: out of luck" if rank == ODD else "RankError: rank 2 failed while planning"
+        assert text.startswith(says)
 
 
 def die(*_, **__):

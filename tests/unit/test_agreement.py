@@ -91,7 +91,10 @@ def test_a_sharded_tensor_that_a_rank_lacks(monkeypatch):
     texts = [{1: texts_of(monkeypatch, other)}]
     Ranks(monkeypatch, [{1: agreement._digest(other)}], texts)
     with (
-        pytest.raises(tritoninit.RankError, match="bias, which is sharded, is not on rank 1"),
+        pytest.raises(
+            tritoninit.RankError,
+            match="bias, which is sharded, is missing or not on meta on rank 1",
+        ),
         agreement.together([], "planning") as agreed,
     ):
         agreed.append(plan_of())
