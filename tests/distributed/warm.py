@@ -6,5 +6,7 @@ import tritoninit
 from tests.distributed.models import Net, on_meta
 
 torch.set_num_threads(1)  # a process with other threads must not fork
-tritoninit.materialize(on_meta(Net), device="cpu")
+model = on_meta(Net)
+tritoninit.materialize(model, device="cpu")
+tritoninit.fingerprint(model)
 torch.optim.AdamW([torch.zeros(1)])
