@@ -1,10 +1,12 @@
 """ZeRO-3 partitions, on parameters with the attributes that DeepSpeed 0.19.8 gives them.
 
 DeepSpeed itself is no part of the environment: ``partition`` sets what its
-``runtime/zero/partition_parameters.py`` publishes on a partitioned parameter.
+``runtime/zero/partition_parameters.py`` publishes on a partitioned parameter.  With DeepSpeed:
+``tests/distributed/test_zero3_ranks.py``.
 """
 
 import math
+from collections import OrderedDict
 from enum import Enum
 
 import pytest
@@ -95,6 +97,46 @@ def test_attributes_and_requires_grad_of_init_code():
         assert not parameter.ds_tensor.any()
 
 
+def test_init_code_sees_the_models_attributes_and_not_deepspeeds():
+    part = partition(built(), 0, 2)
+    part.head.weight.keep = 3.0
+
+    def init_fn(module):
+        for parameter in module.parameters(recurse=False):
+            assert parameter.is_meta
+            assert not [name for name in vars(parameter) if name.startswith("ds_")]
+            torch.nn.init.constant_(parameter, getattr(parameter, "keep", 1.0))
+
+    zero3.initialize(part, init_fn=init_fn)
+    assert (part.head.weight.ds_tensor == 3).all()
+    assert (part.blocks[0].norm.bias.ds_tensor == 1).all()
+    assert part.head.weight.keep == 3.0
+
+
+class Injected(OrderedDict):
+    """As the ZeROOrderedDict that ``deepspeed.initialize`` puts in the place of a dict."""
+
+    def __init__(self, parent_module, *args):
+        super().__init__(*args)
+        self._parent_module = parent_module
+
+    def __reduce__(self):
+        return type(self), (self._parent_module,), None, None, iter(self.items())
+
+
+def test_containers_of_parameters_are_kept():
+    part = partition(built(), 0, 2)
+    held = values(part)
+    for module in part.modules():
+        module._parameters = Injected(module, module._parameters)
+    containers = [module._parameters for module in part.modules()]
+    zero3.initialize(part, seed=3)
+    assert values(part).keys() == held.keys()
+    assert all(tensor is held[name] for name, tensor in values(part).items())
+    for module, container in zip(part.modules(), containers, strict=True):
+        assert module._parameters is container
+
+
 def gather(p):
     p.ds_status = Status.AVAILABLE
 
@@ -111,6 +153,14 @@ def quantise(p):
     p.ds_tensor.ds_quant_scale = 1.0
 
 
+def optimize(p):
+    p._z3_optimizer = object()
+
+
+def regroup(p):
+    p.ds_zero_partition_world_size = 4
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -118,6 +168,8 @@ def quantise(p):
         (swap_out, r"the partition of blocks\.1\.up\.weight is not in memory"),
         (secondary, r"blocks\.1\.up\.weight has a secondary partition"),
         (quantise, r"the partition of blocks\.1\.up\.weight is quantised"),
+        (optimize, r"blocks\.1\.up\.weight has its own copy in the optimizer"),
+        (regroup, r"has 576 elements, where a run of 288 is expected of 1152 on 4 ranks"),
     ],
 )
 def test_what_cannot_be_written_is_refused_before_anything_is(change, message):

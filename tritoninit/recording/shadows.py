@@ -28,8 +28,11 @@ class State:
     @classmethod
     def of(cls, module: nn.Module, name: str) -> State:
         """The module's state now."""
-        tables = {t: vars(module)[t].copy() for t in (*TABLES.values(), "_modules", *SETS)}
-        return cls(module, name, dict(vars(module)), tables)
+        held = vars(module)
+        # Not copy(): DeepSpeed's ZeROOrderedDict takes the module as an argument.
+        tables: dict[str, Any] = {t: dict(held[t]) for t in (*TABLES.values(), "_modules")}
+        tables |= {t: set(held[t]) for t in SETS}
+        return cls(module, name, dict(held), tables)
 
     def restore(self) -> None:
         """Put everything back, in the containers it was in."""
