@@ -1,12 +1,13 @@
 """FSDP1 on real ranks: wrapped from meta, it holds the plain model's values."""
 
+import weakref
 from functools import partial
 
 import pytest
 import torch
 from torch import nn
 from torch.distributed.fsdp import FullyShardedDataParallel as FSDP
-from torch.distributed.fsdp import ShardingStrategy
+from torch.distributed.fsdp import ShardingStrategy, fully_shard
 from torch.distributed.fsdp.wrap import ModuleWrapPolicy
 
 import tritoninit
@@ -86,12 +87,77 @@ def check_flat_run(rank):
     assert torch.equal(shard[:length], run)
 
 
+class Untied(nn.Module):
+    """A tie between a unit of its own and the rest, of which something else is on meta."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Embedding(50, 24)
+        self.head = nn.Linear(24, 50)
+        self.head.weight = self.embedding.weight
+
+
+def check_cut_ties(rank):
+    import warnings
+
+    warnings.simplefilter("ignore", FutureWarning)
+    wrap = partial(FSDP, device_id=CPU, auto_wrap_policy=ModuleWrapPolicy({nn.Embedding}))
+    for use_orig_params in (True, False):
+        model = on_meta(Untied)
+        fill = param_init_fn(model, SEED, device="cpu")
+        with pytest.raises(ValueError, match=r"embedding\.weight and head\.weight are tied, but"):
+            wrap(model, param_init_fn=fill, use_orig_params=use_orig_params)
+
+
+def check_ignored_modules(rank):
+    """What FSDP1 leaves on meta has its values from materialize, under the plain names."""
+    import warnings
+
+    warnings.simplefilter("ignore", FutureWarning)
+    expected = values(reference(Block))
+    model = on_meta(Block)
+    fill = param_init_fn(model, SEED, device="cpu")
+    wrapped = FSDP(
+        model,
+        device_id=CPU,
+        param_init_fn=fill,
+        ignored_modules=[model.up],
+        use_orig_params=True,
+    )
+    assert model.up.weight.is_meta
+    made = tritoninit.materialize(wrapped, device="cpu", seed=SEED)
+    assert [entry.name for entry in made.fills] == ["up.weight", "up.bias"]
+    assert torch.equal(model.up.weight, expected["up.weight"])
+    with FSDP.summon_full_params(wrapped):
+        for name in ("norm.weight", "norm.bias", "down.weight"):
+            assert torch.equal(wrapped.module.get_parameter(name), expected[name]), name
+
+
+def check_dtensors(rank):
+    model = on_meta(Block)
+    fully_shard(model)
+    with pytest.raises(ValueError, match=r"norm\.weight is a DTensor"):
+        param_init_fn(model, SEED, device="cpu")
+
+
 def test_wrapped_models_hold_the_plain_models_values():
     run(check_wrapped, 2)
 
 
 def test_flat_shards_are_flat_runs():
     run(check_flat_run, 2)
+
+
+def test_ties_that_fsdp1_cuts_are_refused():
+    run(check_cut_ties, 2)
+
+
+def test_ignored_modules_are_filled_by_materialize():
+    run(check_ignored_modules, 2)
+
+
+def test_dtensors_are_refused():
+    run(check_dtensors, 2)
 
 
 def test_a_module_of_another_model_is_refused():
@@ -110,6 +176,18 @@ def test_a_second_call_changes_nothing():
     fill(model.embedding)
     assert model.embedding.weight is model.head.weight
     assert not model.head.weight.any()
+
+
+def test_objects_that_torch_cannot_keep_are_replaced_once(caplog):
+    model = on_meta(Tied)
+    held = weakref.ref(model.head.weight)
+    fill = param_init_fn(model, SEED, device="cpu")
+    fill(model.head)
+    assert "could not keep the object of embedding.weight" in caplog.text
+    assert model.head.weight is not held()
+    made = model.head.weight
+    fill(model.embedding)
+    assert model.embedding.weight is made is model.head.weight
 
 
 def test_bad_arguments():
