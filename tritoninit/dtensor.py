@@ -7,7 +7,6 @@ tensors that are none.
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, TypeGuard
 
 from torch import Tensor
@@ -74,8 +73,6 @@ def parts_of(tensor: DTensor) -> list[Part]:
         return []
     shape, local = tuple(tensor.shape), local_of(tensor)
     held = tuple(local.shape)
-    if sharding.local_shape(shape, coordinate) != held:
-        sharding = replace(sharding, literal=True)
     expected = sharding.local_shape(shape, coordinate)
     if expected != held and (local.numel() or 0 not in expected):
         raise ValueError(
@@ -83,6 +80,8 @@ def parts_of(tensor: DTensor) -> list[Part]:
             f" {sharding.mesh} holds a part of shape {expected} at mesh coordinate {coordinate},"
             f" but its local tensor has shape {held}"
         )
+    if not local.numel():  # FSDP2 gives an empty shard a shape of its own
+        return []
     parts = []
     for box in sharding.boxes(shape, coordinate):
         view = local.detach()
@@ -119,12 +118,19 @@ def _split(tensor: DTensor, placement: MeshPlacement) -> Split | None:
     return Split(int(dim) % max(tensor.dim(), 1), factor)
 
 
+def _is_strided(tensor: DTensor) -> bool:
+    return any(hasattr(p, "split_factor") for p in tensor.placements)
+
+
 def _explicit_order(tensor: DTensor, dims: int) -> Shape | None:
-    """The order of the mesh dimensions where the DTensor was given one of its own (torch 2.10)."""
+    """The order of the mesh dimensions where the DTensor has one of its own (torch 2.10).
+
+    So has a view whose _StridedShard comes of flattening and stands for no order.
+    """
     spec = tensor._spec
     if getattr(spec, "use_strided_shard_as_shard_order", None) is not False:
         return None
     order = [m for entry in getattr(spec, "shard_order", None) or () for m in entry.mesh_dims]
-    if order == sorted(order):
+    if order == sorted(order) and not _is_strided(tensor):
         return None
     return (*order, *(m for m in range(dims) if m not in order))
