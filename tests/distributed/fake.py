@@ -23,6 +23,5 @@ def fake_rank(rank, world):
 
 def fake_mesh(sizes) -> DeviceMesh:
     """A CPU mesh of these sizes over all ranks, its dimensions named m0, m1, ..."""
-    return init_device_mesh(
-        "cpu", tuple(sizes), mesh_dim_names=[f"m{i}" for i in range(len(sizes))]
-    )
+    names = [f"m{i}" for i in range(len(sizes))]
+    return init_device_mesh("cpu", tuple(sizes), mesh_dim_names=names)

@@ -169,10 +169,11 @@ def test_an_explicit_order_is_torchs_shard_order():
 
 @st.composite
 def layouts(draw):
-    shape = tuple(draw(st.lists(st.integers(0, 13), min_size=1, max_size=3)))
+    shape = tuple(draw(st.lists(st.integers(0, 13), max_size=3)))
     mesh = tuple(draw(st.lists(st.integers(1, 4), min_size=1, max_size=3)))
-    split = st.builds(Split, st.integers(0, len(shape) - 1), st.sampled_from([1, 1, 1, 2, 3, 4]))
-    placements = tuple(draw(st.lists(st.none() | split, min_size=len(mesh), max_size=len(mesh))))
+    dim = st.integers(0, len(shape) - 1) if shape else st.nothing()
+    split = st.none() | st.builds(Split, dim, st.sampled_from([1, 1, 1, 2, 3, 4]))
+    placements = tuple(draw(st.lists(split, min_size=len(mesh), max_size=len(mesh))))
     order = draw(st.none() | st.permutations(range(len(mesh))).map(tuple))
     return shape, Sharding(mesh, placements, order)
 
