@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
@@ -17,6 +13,7 @@ from tritoninit.agreement import meshes_of, together
 from tritoninit.dtensor import is_dtensor, parts_of
 from tritoninit.memory import allocate, bind
 from tritoninit.plan import Plan, readable_bytes
+from tritoninit.progress import progress
 from tritoninit.stream import Key
 from tritoninit.writing import write_parts, write_whole
 
@@ -24,8 +21,6 @@ if TYPE_CHECKING:
     from tritoninit.record import InitFn, Recording, Target
 
 logger = logging.getLogger("tritoninit")
-
-BAR_FROM = 1 << 27  # bytes from which a progress bar is worth a line: 0.125 GiB
 
 
 def plan(model: nn.Module, seed: int | Key = 0, init_fn: InitFn | None = None) -> Plan:
@@ -89,7 +84,7 @@ def materialize(
         agreed.append(made)
     tensors = []
     padded = fsdp2.padded(model)
-    with together(meshes, "filling"), _progress(made.nbytes) as advance:
+    with together(meshes, "filling"), progress(made.nbytes, "materialize") as advance:
         for entry, target, place in zip(made.fills, recording.targets, devices, strict=True):
             tensor = allocate(target.tensor, place, padded.get(id(target.tensor)))
             if is_dtensor(tensor):
@@ -160,15 +155,3 @@ def _planned(model: nn.Module, seed: int | Key, init_fn: InitFn | None) -> tuple
     key = seed if isinstance(seed, Key) else Key(seed)
     recording = record_model(model, init_fn)
     return recording, Plan(key, recording.fills(key))
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[int], object]]:
-    """A bar on a terminal, if tqdm is installed and the work is worth one."""
-    if total < BAR_FROM or not sys.stderr.isatty() or not importlib.util.find_spec("tqdm"):
-        yield lambda _: None
-        return
-    from tqdm import tqdm
-
-    with tqdm(total=total, unit="B", unit_scale=True, desc="materialize") as bar:
-        yield bar.update

@@ -26,11 +26,12 @@ LAYERS = [
     {"init"},
     {"fsdp2"},
     {"record", "fingerprint"},
-    {"agreement", "memory"},
+    {"agreement", "memory", "progress"},
     {"materialize"},
     {"simulate"},
     {"adapters"},
-    {"demo_model", "demo", "cli"},
+    {"spec", "checkpoint"},
+    {"demo_model", "demo", "plot", "commands", "cli"},
 ]
 WITHOUT_TORCH = set().union(*LAYERS[:3]) | {"plan"}
 

@@ -1,0 +1,1 @@
+"""Thin translators to and from other libraries."""
