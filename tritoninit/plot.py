@@ -76,19 +76,21 @@ def draw(contents: Contents, title: str, path: Path) -> None:
     points, constant = spectrum(contents)
     layers = [point.layer for point in points if point.layer is not None]
     last = max(layers, default=0)
+    margin = max(1.0, 0.07 * last)  # so that the labels of the ends do not meet those of layers
     figure = Figure(figsize=(9, 5), layout="constrained")
     axes = figure.add_subplot()
     for number, (roles, group) in enumerate(_groups(points)):
-        places = [(_place(role, point, points, last), point) for role, point in group]
+        places = [(_place(role, point, points, last, margin), point) for role, point in group]
         _draw_group(axes, sorted(places, key=lambda p: p[0]), f"C{number % 10}", _label(roles))
     values = [point.measured for point in points]
     if values and max(values) > 3 * min(values):
         axes.set_yscale("log")
     else:
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.1 * max(values, default=1.0))
     ticks = range(0, last + 1, max(1, last // 8)) if layers else range(0)
-    axes.set_xticks([-1, *ticks, last + 1], ["before", *map(str, ticks), "after"])
-    axes.set_xlim(-1.6, last + 1.6)
+    ends = -margin, last + margin
+    axes.set_xticks([ends[0], *ticks, ends[1]], ["before", *map(str, ticks), "after"])
+    axes.set_xlim(ends[0] - 0.6, ends[1] + 0.6)
     axes.set_xlabel("layer")
     axes.set_ylabel("standard deviation")
     axes.grid(alpha=0.3)
@@ -115,16 +117,16 @@ def _groups(points: list[Point]) -> list[tuple[list[str], list[tuple[str, Point]
     return [(names, [(n, p) for n in names for p in roles[n]]) for names in groups.values()]
 
 
-def _place(role: str, point: Point, points: list[Point], last: int) -> int:
-    """The horizontal place: the layer, or one before or behind all of them."""
+def _place(role: str, point: Point, points: list[Point], last: int, margin: float) -> float:
+    """The horizontal place: the layer, or before or behind all of them."""
     if point.layer is not None:
         return point.layer
     order = [other.role for other in points]
     first = next((i for i, other in enumerate(points) if other.layer is not None), len(points))
-    return -1 if order.index(role) < first else last + 1
+    return -margin if order.index(role) < first else last + margin
 
 
-def _draw_group(axes: Any, places: list[tuple[int, Point]], colour: str, label: str) -> None:
+def _draw_group(axes: Any, places: list[tuple[float, Point]], colour: str, label: str) -> None:
     expected = sorted({(x, p.expected) for x, p in places if p.expected is not None})
     if expected:
         # A single layer has no line: a dash stands for it.
