@@ -189,7 +189,9 @@ def main() -> None:
     init_s, verify_s = (statistics.median(result[f"{k}_seconds"]) for k in ("init", "verify"))
     peer = statistics.median(p["init_seconds"] for p in result["transformers"])
     saved = statistics.median(p["save_seconds"] for p in result["transformers"])
-    print(f"{result['elements']:,} elements, {result['bytes'] / 1e9:.2f} GB, {result['files']} files")
+    print(
+        f"{result['elements']:,} elements, {result['bytes'] / 1e9:.2f} GB, {result['files']} files"
+    )
     print(f"tritoninit init               {init_s:7.2f} s  {mib['init']:7.1f} MiB")
     print(f"tritoninit verify             {verify_s:7.2f} s  {mib['verify']:7.1f} MiB")
     print(f"transformers from_config      {peer:7.2f} s")

@@ -22,7 +22,7 @@ from tritoninit.plan import print_table, readable_bytes
 from tritoninit.plot import draw
 from tritoninit.progress import progress
 from tritoninit.record import RecordError
-from tritoninit.stream import STREAM_VERSION
+from tritoninit.stream import STREAM_VERSION, Key
 
 SHOWN = 10  # differences that are printed
 
@@ -34,6 +34,10 @@ def run(options: argparse.Namespace) -> int:
         0 on success; 1 where values differ, cannot be known or cannot be written; 2 where the
         arguments are wrong.
     """
+    try:
+        Key(options.seed)
+    except ValueError as error:
+        return _failed(options, error, 2)
     work = {"plan": run_plan, "init": run_init, "verify": run_verify}[options.command]
     try:
         return work(options)
@@ -42,7 +46,8 @@ def run(options: argparse.Namespace) -> int:
     except (RecordError, OSError, ValueError) as error:
         return _failed(options, error, 1)
     except KeyboardInterrupt:
-        return _failed(options, "interrupted", 130)
+        goes_on = "; the same command goes on where it was" if options.command == "init" else ""
+        return _failed(options, f"interrupted{goes_on}", 130)
 
 
 def _failed(options: argparse.Namespace, error: object, status: int) -> int:
@@ -104,8 +109,9 @@ def run_init(options: argparse.Namespace) -> int:
         print(json.dumps(result))
         return 0
     kept = f", {len(done.kept)} of them complete before" if done.kept else ""
+    files = f"{len(layout.files)} file{'s' if len(layout.files) > 1 else ''}"
     print(
-        f"{_size(contents)} in {len(layout.files)} files{kept}, {seconds:.1f} s, in {folder}\n"
+        f"{_size(contents)} in {files}{kept}, {seconds:.1f} s, in {folder}\n"
         f"seed {options.seed}, stream version {STREAM_VERSION}"
     )
     return 0
@@ -159,15 +165,14 @@ def _size(contents: Contents) -> str:
 def _note(contents: Contents, folder: Path) -> str:
     """What the files say of themselves, where that explains a difference."""
     stated = stated_metadata(folder)
-    if not stated.keys() & contents.metadata(()).keys() - {"format"}:
-        return ""
-    expected = {k: v for k, v in contents.metadata(()).items() if k != "plan"}
-    reason = metadata_difference(stated, expected)
+    known = {k: v for k, v in contents.metadata(()).items() if k in stated and k != "plan"}
+    reason = metadata_difference(stated, known)
     return f"the checkpoint says of itself that {reason}" if reason else ""
 
 
 def _report(found: list[Difference], contents: Contents, note: str) -> str:
-    lines = [f"tritoninit verify: {len(found)} of {len(contents.tensors)} tensors differ"]
+    count = "1 difference" if len(found) == 1 else f"{len(found)} differences"
+    lines = [f"tritoninit verify: {count}, in {len(contents.tensors)} tensors"]
     if note:
         lines.append(note)
     lines += [f"  {difference}" for difference in found[:SHOWN]]

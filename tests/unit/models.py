@@ -48,3 +48,11 @@ def writes_of(code, **kwargs):
 
 def recipes_of(code, **kwargs):
     return [write.recipe for write in writes_of(code, **kwargs)]
+
+
+class Incomplete(nn.Module):
+    """A parameter that nothing fills."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(3))

@@ -1,19 +1,19 @@
 """A model with every kind of stored tensor, and checkpoints of it."""
 
+import itertools
 import os
 import signal
 import subprocess
 import sys
 import tempfile
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from tests.unit.models import on_meta
-
-from tritoninit.checkpoint import write as writing
 from tritoninit.checkpoint.contents import contents_of
 from tritoninit.checkpoint.shards import divide
 from tritoninit.checkpoint.write import write
@@ -84,21 +84,19 @@ def checkpoint(folder, seed=0, model=None, shard=SHARD, **options):
     return write(contents, divide(contents, shard), Path(folder), **options)
 
 
+def _dying_call(name, call, calls, at, *args):
+    if next(calls) == at:
+        if name == "write":
+            call(args[0], args[1][: len(args[1]) // 2])
+        os.kill(os.getpid(), signal.SIGKILL)
+    return call(*args)
+
+
 def _dying(folder, at):
     """Write the checkpoint; SIGKILL this process at its ``at``-th call of the system."""
-    calls = 0
+    calls = itertools.count(1)
     for name in CALLS:
-
-        def counted(*args, _name=name, _call=getattr(os, name), **kwargs):
-            nonlocal calls
-            calls += 1
-            if calls == at:
-                if _name == "write":
-                    _call(args[0], args[1][: len(args[1]) // 2])
-                os.kill(os.getpid(), signal.SIGKILL)
-            return _call(*args, **kwargs)
-
-        setattr(writing.os, name, counted)
+        setattr(os, name, partial(_dying_call, name, getattr(os, name), calls, at))
     checkpoint(folder)
 
 

@@ -248,7 +248,10 @@ def test_what_cannot_be_stored_is_named():
 
 def test_a_tensor_larger_than_a_file_has_one_of_its_own():
     layout = divide(contents_of(on_meta(lambda: nn.Sequential(*(nn.Linear(8, 8),) * 3))), 100)
-    assert [[s.name for s in shard.tensors] for shard in layout.shards] == [["0.weight"], ["0.bias"]]
+    assert [[s.name for s in shard.tensors] for shard in layout.shards] == [
+        ["0.weight"],
+        ["0.bias"],
+    ]
 
 
 @pytest.mark.parametrize(
