@@ -24,7 +24,7 @@ from benchmarks import common, gate, peers
 from benchmarks.timing import Contestant, Timing, as_json, duration, interleave
 
 SIZES = {
-    "cpu": "2^0,2^4,2^8,2^12,2^16,2^20,2^24,2^26",
+    "cpu": "2^0,2^4,2^8,2^10,2^12,2^16,2^20,2^24,2^26",
     "cuda": "2^0,2^8,2^16,2^20,2^24,2^26,2^28",
 }
 QUICK_SIZES = "2^0,2^8,2^16,2^20"
@@ -40,15 +40,20 @@ SIZED: dict[str, Fill] = {
     "constant_": lambda init, tensor: init.constant_(tensor, 0.5),
     "eye_": lambda init, tensor: init.eye_(tensor),
 }
-SHAPED: dict[str, tuple[tuple[int, ...], Fill]] = {
-    "dirac_": ((512, 512, 3, 3), lambda init, tensor: init.dirac_(tensor)),
-    "sparse_": ((4096, 4096), lambda init, tensor: init.sparse_(tensor, 0.1)),
-    "orthogonal_": ((1024, 1024), lambda init, tensor: init.orthogonal_(tensor)),
+SHAPED: dict[str, Fill] = {
+    "dirac_": lambda init, tensor: init.dirac_(tensor),
+    "sparse_": lambda init, tensor: init.sparse_(tensor, 0.1),
+    "orthogonal_": lambda init, tensor: init.orthogonal_(tensor),
+}
+SHAPES = {
+    "dirac_": [(4, 4, 1), (512, 512, 3, 3)],
+    "sparse_": [(4, 4), (4096, 4096)],
+    "orthogonal_": [(4, 4), (1024, 1024)],
 }
 QUICK_SHAPES = {
-    "dirac_": (64, 64, 3, 3),
-    "sparse_": (256, 256),
-    "orthogonal_": (128, 128),
+    "dirac_": [(4, 4, 1), (64, 64, 3, 3)],
+    "sparse_": [(4, 4), (256, 256)],
+    "orthogonal_": [(4, 4), (128, 128)],
 }
 
 
@@ -95,10 +100,11 @@ def cases(options: argparse.Namespace) -> list[Case]:
     for dtype in options.dtypes:
         for op, fill in SIZED.items():
             found += [Case(op, matrix(numel), dtype, fill) for numel in options.sizes]
-        for op, (shape, fill) in SHAPED.items():
+        for op, fill in SHAPED.items():
             if op == "orthogonal_" and dtype != "float32":
                 continue  # torch's QR has no 16-bit dtypes
-            found.append(Case(op, QUICK_SHAPES[op] if options.quick else shape, dtype, fill))
+            shapes = (QUICK_SHAPES if options.quick else SHAPES)[op]
+            found += [Case(op, shape, dtype, fill) for shape in shapes]
     return found
 
 

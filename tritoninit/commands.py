@@ -21,7 +21,7 @@ from tritoninit.materialize import plan
 from tritoninit.plan import print_table, readable_bytes
 from tritoninit.plot import draw
 from tritoninit.progress import progress
-from tritoninit.record import RecordError
+from tritoninit.recording import RecordError
 from tritoninit.stream import STREAM_VERSION, Key
 
 SHOWN = 10  # differences that are printed

@@ -27,12 +27,12 @@ from tritoninit.recipe import (
 )
 from tritoninit.region import Region
 from tritoninit.sampler import DType, Sampler, lower
+from tritoninit.small import fill_at_once
 from tritoninit.stream import Key
 
-SERIAL = 1 << 15  # elements up to which torch copies on one thread
 CHUNK = 1 << 18  # elements moved at once where values are computed on the host
-BITS = {DType.BFLOAT16: torch.uint16, DType.FLOAT16: torch.uint16}
 ELEMENTWISE = (Uniform, Normal, TruncNormal)
+BITS = {DType.BFLOAT16: torch.uint16, DType.FLOAT16: torch.uint16}
 INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
@@ -44,8 +44,10 @@ def fill(
     The caller has checked that the tensor may be written.  ``key`` is None for recipes that
     are not random.  The tensor's version counter is bumped.
     """
-    whole = placement is None or placement.is_whole
-    if not whole or tensor.device.type != "cpu" or not _fill_whole(tensor, recipe, key):
+    whole = tensor.is_cpu and (placement is None or placement.is_whole)
+    if whole and key is not None and fill_at_once(tensor, recipe, key):
+        return
+    if not (whole and _fill_whole(tensor, recipe, key)):
         region, shape = placement or place(tensor, None, None)
         if not region.numel:
             pass
@@ -79,7 +81,7 @@ def fill_parts(parts: list[Part], recipe: Recipe, key: Key | None) -> None:
 
 
 def _fill_whole(tensor: Tensor, recipe: Recipe, key: Key | None) -> bool:
-    """The common cases on the host, the shortest way; False where the tensor is not one."""
+    """The common cases on the host, a short way; False where the tensor is not one."""
     if isinstance(recipe, ELEMENTWISE):
         dtype = DTYPES.get(tensor.dtype)
         if dtype is None:
@@ -90,10 +92,6 @@ def _fill_whole(tensor: Tensor, recipe: Recipe, key: Key | None) -> bool:
             local.fill_(float(sampler.params[0]))
         elif local.is_contiguous() and not local.is_neg():
             _write_contiguous(local, sampler, _random(key), dtype)
-        elif local.numel() <= SERIAL:
-            made = torch.empty(local.shape, dtype=local.dtype, device="cpu")
-            _write_contiguous(made, sampler, _random(key), dtype)
-            local.copy_(made)
         else:
             return False
         return True
@@ -161,6 +159,9 @@ def _keep(tensor: Tensor, matrix: Tensor, region: Region) -> None:
 def _write_diagonal(local: Tensor, sampler: Sampler) -> None:
     """eye and dirac of a whole tensor: within a group the ones are one row and channel apart."""
     local.zero_()
+    if local.dim() == 2:
+        local.fill_diagonal_(1)
+        return
     _, channels, rows, _ = sampler.integers
     sizes, steps = local.shape, local.stride()
     at = local.storage_offset()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+import numpy as np
 import torch
 
 from tritoninit.stream import MASK64, Key
@@ -36,12 +37,12 @@ def key_of(generator: torch.Generator | Key | None, device: torch.device) -> Key
             "generator must be a torch.Generator, a tritoninit.Key or None, got"
             f" {type(generator).__name__}"
         )
-    if generator.device.type != device.type:
+    kind = generator.device.type
+    if kind != device.type:
         raise RuntimeError(
-            f"Expected a '{device.type}' device type for generator but found"
-            f" '{generator.device.type}'"
+            f"Expected a '{device.type}' device type for generator but found '{kind}'"
         )
-    if generator.device.type == "cpu":
+    if kind == "cpu":
         return _draw(generator)
     offset = generator.get_offset()
     generator.set_offset(offset + CUDA_STEP)
@@ -49,15 +50,21 @@ def key_of(generator: torch.Generator | Key | None, device: torch.device) -> Key
 
 
 class _Scratch(threading.local):
-    """One int64 a thread: making a tensor takes as long as drawing into it."""
+    """One word a thread: making a tensor takes as long as drawing into it."""
 
     def __init__(self) -> None:
         with torch.inference_mode(False):  # else it could not be written outside of that mode
-            self.word = torch.empty((), dtype=torch.int64, device="cpu")
+            word = torch.empty(1, dtype=torch.int64, device="cpu")
+        self.draw = word.random_
+        self.words = word.numpy().view(np.uint64).data  # the same memory
 
 
 _scratch = _Scratch()
 
 
 def _draw(generator: torch.Generator | None) -> Key:
-    return Key(int(_scratch.word.random_(-(2**63), None, generator=generator).item()), DRAWN)
+    if generator is None:
+        _scratch.draw(-(2**63), None)
+    else:
+        _scratch.draw(-(2**63), None, generator=generator)
+    return Key(_scratch.words[0], DRAWN)

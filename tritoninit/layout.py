@@ -91,20 +91,30 @@ def check_writable(tensor: Tensor) -> None:
     if tensor.is_quantized:
         raise TypeError(f"tensor must not be quantized, got dtype {tensor.dtype}")
     check_inference(tensor)
-    if tensor.is_contiguous():
-        extent = tensor.numel()
-    else:
-        if torch._debug_has_internal_overlap(tensor) == 1:
-            raise RuntimeError(OVERLAP)
-        extent = Region.whole(tuple(tensor.shape), tuple(tensor.stride())).extent
-    if extent:
-        held = tensor.untyped_storage().nbytes()
-        needed = (tensor.storage_offset() + extent) * tensor.itemsize
-        if held < needed:
-            raise RuntimeError(
-                f"tensor of shape {tuple(tensor.shape)} needs {needed} bytes of storage, which"
-                f" holds {held}: its memory was freed or never allocated"
-            )
+    if overlaps_itself(tensor):
+        raise RuntimeError(OVERLAP)
+    held, needed = tensor.untyped_storage().nbytes(), bytes_needed(tensor)
+    if held < needed:
+        raise RuntimeError(
+            f"tensor of shape {tuple(tensor.shape)} needs {needed} bytes of storage, which"
+            f" holds {held}: its memory was freed or never allocated"
+        )
+
+
+def overlaps_itself(tensor: Tensor) -> bool:
+    """Whether some of the tensor's elements are known to share memory."""
+    return torch._debug_has_internal_overlap(tensor) == 1
+
+
+def bytes_needed(tensor: Tensor) -> int:
+    """How far into its storage the tensor reaches; 0 where it has no elements."""
+    extent = tensor.numel()
+    if not extent:
+        return 0
+    if not tensor.is_contiguous():
+        lasts = zip(tensor.shape, tensor.stride(), strict=True)
+        extent = 1 + sum((size - 1) * stride for size, stride in lasts)
+    return int(tensor.storage_offset() + extent) * tensor.itemsize
 
 
 def as_shape(name: str, value: Iterable[int]) -> Shape:

@@ -18,7 +18,7 @@ from tritoninit.stream import Key
 from tritoninit.writing import write_parts, write_whole
 
 if TYPE_CHECKING:
-    from tritoninit.record import InitFn, Recording, Target
+    from tritoninit.recording import InitFn, Recording, Target
 
 logger = logging.getLogger("tritoninit")
 
@@ -34,7 +34,7 @@ def plan(model: nn.Module, seed: int | Key = 0, init_fn: InitFn | None = None) -
             init code.
 
     Raises:
-        tritoninit.record.RecordError: a tensor on meta has no recipe.
+        tritoninit.recording.RecordError: a tensor on meta has no recipe.
         TypeError: model is not a module, or seed neither an int nor a Key.
     """
     return _planned(model, seed, init_fn)[1]
@@ -71,7 +71,7 @@ def materialize(
         The plan that was carried out.
 
     Raises:
-        tritoninit.record.RecordError: a tensor on meta has no recipe.  Nothing has been
+        tritoninit.recording.RecordError: a tensor on meta has no recipe.  Nothing has been
             allocated or written then.
         ValueError: device is meta.
         TypeError: model is not a module, or seed neither an int nor a Key.
@@ -147,7 +147,7 @@ def _check_model(model: object) -> None:
 
 
 def _planned(model: nn.Module, seed: int | Key, init_fn: InitFn | None) -> tuple[Recording, Plan]:
-    from tritoninit.record import record_model  # a third of the time of `import tritoninit`
+    from tritoninit.recording import record_model  # a third of the time of `import tritoninit`
 
     _check_model(model)
     if init_fn is not None and not callable(init_fn):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from tritoninit.dtensor import is_dtensor, local_of, with_local
 
 if TYPE_CHECKING:
-    from tritoninit.record import Target
+    from tritoninit.recording import Target
 
 logger = logging.getLogger("tritoninit")
 
@@ -37,7 +37,7 @@ def allocate(tensor: Tensor, device: torch.device, padded: int | None = None) ->
 
 def bind(target: Target, data: Tensor) -> bool:
     """Give the target's tensor its memory; False where a new object had to take its place."""
-    from tritoninit.record.targets import adopt
+    from tritoninit.recording.targets import adopt
 
     original, shadow = target.tensor, target.shadow
     assert shadow is not None

@@ -75,8 +75,8 @@ class Key:
     offset: int
 
     def __init__(self, seed: int, offset: int = 0) -> None:
-        object.__setattr__(self, "seed", _check_word("seed", seed))
-        object.__setattr__(self, "offset", _check_word("offset", offset))
+        _set_seed(self, _check_word("seed", seed))
+        _set_offset(self, _check_word("offset", offset))
 
     def __repr__(self) -> str:
         return f"Key(seed={self.seed:#x}, offset={self.offset:#x})"
@@ -120,6 +120,10 @@ class Key:
         if num < 1:
             raise ValueError(f"num must be at least 1, got {num}")
         return tuple(self.fold_in(i) for i in range(num))
+
+
+# Every call of an initializer makes a key; object.__setattr__ takes three times as long.
+_set_seed, _set_offset = (Key.__dict__[name].__set__ for name in ("seed", "offset"))
 
 
 def parameter_key(seed: int | Key, name: str, draw: int = 0) -> Key:

@@ -13,7 +13,7 @@ from tests.unit.models import on_meta, tensors_of
 from tritoninit import Key
 from tritoninit.demo_model import Rotary, inverse_frequencies
 from tritoninit.recipe import Uniform
-from tritoninit.record import RecordError
+from tritoninit.recording import RecordError
 
 
 def test_parameters_stay_the_same_objects_with_attributes_hooks_and_optimizer():

@@ -10,7 +10,7 @@ import tritoninit
 from tests.unit.models import assert_equal, tensors_of, values_of
 from tritoninit import Key, init
 from tritoninit.plan import Plan
-from tritoninit.record import RecordError
+from tritoninit.recording import RecordError
 
 
 def half_real():

@@ -19,7 +19,7 @@ from tritoninit.recipe import (
     TruncNormal,
     Uniform,
 )
-from tritoninit.record.coverage import MAX_RUNS, Span, needed, runs_of
+from tritoninit.recording.coverage import MAX_RUNS, Span, needed, runs_of
 from tritoninit.stream import STREAM_VERSION
 
 

@@ -22,7 +22,7 @@ from tritoninit.recipe import (
     TruncNormal,
     Uniform,
 )
-from tritoninit.record import RecordError
+from tritoninit.recording import RecordError
 
 BOUND = math.sqrt(3.0) * (math.sqrt(2.0 / (1 + 0.01**2)) / math.sqrt(6))
 

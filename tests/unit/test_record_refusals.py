@@ -8,7 +8,7 @@ from torch import nn
 
 from tests.unit.models import writes_of
 from tritoninit import init
-from tritoninit.record import RecordError
+from tritoninit.recording import RecordError
 
 REFUSED = [
     (lambda w: w.exponential_(), "exponential_"),

@@ -23,6 +23,8 @@ from tritoninit.sampler import DType, Sampler, lower
 from tritoninit.stream import Key
 
 Buffer = npt.NDArray[Any]
+# (address, length, seed, offset, first, rows, row_local, row_global) -> None
+Write = Callable[[int, int, int, int, int, int, int, int], None]
 CHUNK = 1 << 18  # elements generated before they are copied to strided memory: at most 2 MiB
 
 
@@ -30,6 +32,16 @@ class HostBackend(Protocol):
     """How to fill contiguous rows."""
 
     name: str
+
+    def __hash__(self) -> int:
+        """A backend is the key of what is cached for it."""
+
+    def writer(self, recipe: Recipe, shape: tuple[int, ...], dtype: DType) -> Write | None:
+        """What fills a whole, small tensor by its address; None: this backend cannot.
+
+        The tensor is contiguous, aligned in any way, and kept alive by the caller.  ``shape``
+        matters to ``Sparse`` only.
+        """
 
     def fill_rows(
         self,
@@ -101,6 +113,9 @@ class _Ones:
     """In the place of a backend: ones instead of samples."""
 
     name = "ones"
+
+    def writer(self, *_: Any) -> None:
+        return None
 
     def fill_rows(self, out: Buffer, *_: Any) -> None:
         out[:] = 1

@@ -20,12 +20,18 @@ from numba import types as nbt
 from numba.extending import intrinsic
 
 from tritoninit import philox, sampling, sampling64
-from tritoninit.backends.numba_compile import compiled, compiled_scope, i32_of_f32, source_hash
-from tritoninit.sampler import DType, Sampler
+from tritoninit.backends.host import Buffer, Write
+from tritoninit.backends.numba_compile import (
+    compiled,
+    compiled_scope,
+    i32_of_f32,
+    put,
+    source_hash,
+)
+from tritoninit.recipe import Recipe, Sparse
+from tritoninit.sampler import DType, Sampler, lower
 from tritoninit.sparse import Thresholds
 from tritoninit.stream import Key
-
-Buffer = npt.NDArray[Any]
 
 
 @intrinsic
@@ -53,72 +59,69 @@ STORES: dict[DType, Callable[..., Any]] = {
 U = np.uint64
 
 
-def _rows4(out, rows, row_local, length, first, row_global, seed, offset, p):  # type: ignore[no-untyped-def]
+def _rows4(p, out, length, seed, offset, first, rows, row_local, row_global):  # type: ignore[no-untyped-def]
     """Rows of four-lane blocks; ``philox4x32``, ``sample`` and ``store`` are bound at compile."""
     for row in range(rows):
         at = row * row_local
         end = at + length
         index = first + row * row_global
         skip = index & 3
-        block = U(offset) + U(index >> 2)
+        block = offset + U(index >> 2)
         if skip:
-            a, b, c, d = philox4x32(block, U(seed))
+            a, b, c, d = philox4x32(block, seed)
             v0, v1, v2, v3 = sample(a, b, c, d, p)
             if skip == 1 and at < end:
-                out[at] = store(v1)
+                put(out, at, store(v1))
                 at += 1
             if skip <= 2 and at < end:
-                out[at] = store(v2)
+                put(out, at, store(v2))
                 at += 1
             if at < end:
-                out[at] = store(v3)
+                put(out, at, store(v3))
                 at += 1
             block += U(1)
         blocks = (end - at) >> 2
-        body = out[at : at + 4 * blocks]
         for i in range(blocks):
-            a, b, c, d = philox4x32(block + U(i), U(seed))
+            a, b, c, d = philox4x32(block + U(i), seed)
             v0, v1, v2, v3 = sample(a, b, c, d, p)
-            j = U(4) * U(i)
-            body[j] = store(v0)
-            body[j + U(1)] = store(v1)
-            body[j + U(2)] = store(v2)
-            body[j + U(3)] = store(v3)
+            j = at + 4 * i
+            put(out, j, store(v0))
+            put(out, j + 1, store(v1))
+            put(out, j + 2, store(v2))
+            put(out, j + 3, store(v3))
         at += 4 * blocks
         if at < end:
-            a, b, c, d = philox4x32(block + U(blocks), U(seed))
+            a, b, c, d = philox4x32(block + U(blocks), seed)
             v0, v1, v2, v3 = sample(a, b, c, d, p)
-            out[at] = store(v0)
+            put(out, at, store(v0))
             if at + 1 < end:
-                out[at + 1] = store(v1)
+                put(out, at + 1, store(v1))
             if at + 2 < end:
-                out[at + 2] = store(v2)
+                put(out, at + 2, store(v2))
 
 
-def _rows2(out, rows, row_local, length, first, row_global, seed, offset, p):  # type: ignore[no-untyped-def]
+def _rows2(p, out, length, seed, offset, first, rows, row_local, row_global):  # type: ignore[no-untyped-def]
     """Rows of two-lane blocks (float64)."""
     for row in range(rows):
         at = row * row_local
         end = at + length
         index = first + row * row_global
-        block = U(offset) + U(index >> 1)
+        block = offset + U(index >> 1)
         if index & 1 and at < end:
-            a, b, c, d = philox4x32(block, U(seed))
-            out[at] = sample(a, b, c, d, p)[1]
+            a, b, c, d = philox4x32(block, seed)
+            put(out, at, sample(a, b, c, d, p)[1])
             at += 1
             block += U(1)
         blocks = (end - at) >> 1
-        body = out[at : at + 2 * blocks]
         for i in range(blocks):
-            a, b, c, d = philox4x32(block + U(i), U(seed))
+            a, b, c, d = philox4x32(block + U(i), seed)
             v0, v1 = sample(a, b, c, d, p)
-            j = U(2) * U(i)
-            body[j] = v0
-            body[j + U(1)] = v1
+            put(out, at + 2 * i, v0)
+            put(out, at + 2 * i + 1, v1)
         at += 2 * blocks
         if at < end:
-            a, b, c, d = philox4x32(block + U(blocks), U(seed))
-            out[at] = sample(a, b, c, d, p)[0]
+            a, b, c, d = philox4x32(block + U(blocks), seed)
+            put(out, at, sample(a, b, c, d, p)[0])
 
 
 def _words4(a: Any, b: Any, c: Any, d: Any, p: Any) -> Any:
@@ -126,12 +129,17 @@ def _words4(a: Any, b: Any, c: Any, d: Any, p: Any) -> Any:
 
 
 @lru_cache
-def kernel(kind: str, dtype: DType) -> Callable[..., None]:
-    """The compiled kernel that fills rows with samples of one kind in one dtype."""
+def kernel(kind: str, dtype: DType, constants: int) -> Callable[..., None]:
+    """The compiled kernel that fills rows with samples of one kind in one dtype.
+
+    Called as (params, address, length, seed, offset, first, rows, row_local, row_global), where
+    ``params`` is a tuple of ``constants`` floats.
+    """
     module = sampling64 if dtype.is_double else sampling
     template = _rows2 if dtype.is_double else _rows4
     scope = {
         "U": U,
+        "put": put,
         "philox4x32": compiled_scope(philox)["philox4x32"],
         "store": numba.njit(STORES[dtype], forceinline=True),
     }
@@ -142,13 +150,38 @@ def kernel(kind: str, dtype: DType) -> Callable[..., None]:
     bound = types.FunctionType(template.__code__, scope, template.__name__)
     bound.__qualname__ = f"{kind}_{dtype.value}_{source_hash()}"
     bound.__module__ = __name__
-    return compiled(bound)
+    zero = np.float64(0) if dtype.is_double else np.float32(0)
+    params = numba.typeof(constants * (zero,))  # type: ignore[no-untyped-call]
+    places = (nbt.intp, nbt.int64, nbt.uint64, nbt.uint64, *4 * (nbt.int64,))
+    # The entry point takes Python's numbers by its own signature; the dispatcher would look at
+    # the type of every argument, which takes as long as 200 normals.
+    entry: Callable[..., None] = compiled(bound).compile(nbt.void(params, *places))
+    return entry
+
+
+def address_of(out: Buffer) -> int:
+    """Where an array's memory begins."""
+    address: int = out.__array_interface__["data"][0]
+    return address
 
 
 class NumbaBackend:
     """Fills contiguous rows of host memory with compiled kernels."""
 
     name = "numba"
+
+    def writer(self, recipe: Recipe, shape: tuple[int, ...], dtype: DType) -> Write | None:
+        """The kernel with its constants; see ``host.HostBackend``."""
+        sampler = lower(recipe, shape, dtype)
+        if sampler.kind == "constant":
+            return None
+        params = tuple(float(value) for value in sampler.params)
+        write = partial(kernel(sampler.kind, dtype, len(params)), params)
+        if isinstance(recipe, Sparse) and recipe.zeros(shape[0]):
+            from tritoninit.backends import numba_sparse
+
+            return numba_sparse.writer(write, shape, recipe.zeros(shape[0]), dtype)
+        return write
 
     def fill_rows(
         self,
@@ -163,26 +196,17 @@ class NumbaBackend:
         dtype: DType,
     ) -> None:
         """Fill ``rows`` runs of ``length`` elements; see ``host.HostBackend``."""
-        kernel(sampler.kind, dtype)(
-            out,
-            rows,
-            row_local,
-            length,
-            first,
-            row_global,
-            np.uint64(key.seed),
-            np.uint64(key.offset),
-            sampler.params,
-        )
+        params, places = sampler.params, (first, rows, row_local, row_global)
+        run = kernel(sampler.kind, dtype, len(params))
+        run(params, address_of(out), length, key.seed, key.offset, *places)
 
     def words(
         self, key: Key, first: int, count: int, rows: int, stride: int
     ) -> npt.NDArray[np.uint32]:
         """[rows, count] 32-bit words; see ``host.HostBackend``."""
         out = np.empty((rows, count), dtype=np.uint32)
-        seed, offset = np.uint64(key.seed), np.uint64(key.offset)
-        run = kernel("words", DType.FLOAT32)
-        run(out.reshape(-1), rows, count, count, first, stride, seed, offset, ())
+        run = kernel("words", DType.FLOAT32, 0)
+        run((), address_of(out), count, key.seed, key.offset, first, rows, count, stride)
         return out
 
     def rank(

@@ -52,6 +52,19 @@ _i64_of_f64 = _bitcast(nbt.float64, nbt.int64)
 _f64_of_i64 = _bitcast(nbt.int64, nbt.float64)
 
 
+@intrinsic
+def put(typingctx: Any, address: Any, index: Any, value: Any) -> Any:
+    """Write element ``index`` of the memory at ``address``, which need not be aligned."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        address, index, value = args
+        memory = builder.inttoptr(address, value.type.as_pointer())
+        builder.store(value, builder.gep(memory, [index]), align=1)
+        return context.get_dummy_value()
+
+    return nbt.void(nbt.intp, nbt.int64, value), codegen
+
+
 def _clamp(x: Any, low: Any, high: Any) -> Any:
     raised = x if x > low else low
     return raised if raised < high else high
@@ -110,11 +123,14 @@ def source_hash() -> str:
     return digest.hexdigest()
 
 
-def compiled(function: types.FunctionType) -> Callable[..., None]:
-    """A kernel that releases the GIL, cached on disk where numba finds a folder to write to."""
+def compiled(function: types.FunctionType) -> Any:
+    """numba's dispatcher of a kernel that releases the GIL.
+
+    Cached on disk where numba finds a folder to write to.
+    """
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "boundscheck": False}
     try:
-        kernel: Callable[..., None] = numba.njit(cache=True, **options)(function)
+        kernel = numba.njit(cache=True, **options)(function)
     except RuntimeError as reason:  # neither the package nor the user's cache can be written
         logger.info("%s is compiled anew in every process: %s", function.__qualname__, reason)
         kernel = numba.njit(**options)(function)

@@ -51,7 +51,8 @@ def _kernel() -> Callable[..., None]:
     bound = types.FunctionType(_product.__code__, {"np": np}, _product.__name__)
     bound.__qualname__ = f"product_{source_hash()}"
     bound.__module__ = __name__
-    return compiled(bound)
+    kernel: Callable[..., None] = compiled(bound)
+    return kernel
 
 
 def product(tall: npt.NDArray[Any], gain: float) -> Matrix:

@@ -8,14 +8,14 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tritoninit import philox
-from tritoninit.backends.numba_compile import compiled, compiled_scope, source_hash
-from tritoninit.sparse import Thresholds, rank_columns, window
+from tritoninit.backends.host import Buffer, Write
+from tritoninit.backends.numba_compile import compiled, compiled_scope, put, source_hash
+from tritoninit.sampler import DType
+from tritoninit.sparse import Thresholds, mask_key, rank_columns, window
 from tritoninit.stream import Key
 
-Buffer = npt.NDArray[Any]
 U = np.uint64
 WIDTHS = 5.0  # standard deviations: one column in a million takes the general path
 COLUMNS = 64  # ranked together; their candidates stay in the second-level cache
@@ -83,13 +83,50 @@ def _zero(out, first, columns, word_limit, row_limit, seed, offset):  # type: ig
         done += count
 
 
+def _zero_small(out, nothing, rows, columns, zeros, seed, offset):  # type: ignore[no-untyped-def]
+    """Write the zeros of a whole matrix: of each column's keys the smallest are selected."""
+    words = np.empty(4 * ((rows * columns + 3) // 4), np.uint32)
+    for i in range(words.size // 4):
+        a, b, c, d = philox4x32(U(offset) + U(i), U(seed))
+        j = U(4) * U(i)
+        words[j] = a
+        words[j + U(1)] = b
+        words[j + U(2)] = c
+        words[j + U(3)] = d
+    keys = np.empty(rows, np.uint64)
+    last = zeros - 1
+    for column in range(columns):
+        for row in range(rows):
+            keys[row] = (U(words[row * columns + column]) << U(32)) | U(row)
+        left, right = 0, rows - 1
+        while left < right:  # Hoare's FIND (Comm. ACM 4, 1961)
+            pivot, i, j = keys[last], left, right
+            while i <= j:
+                while keys[i] < pivot:
+                    i += 1
+                while pivot < keys[j]:
+                    j -= 1
+                if i <= j:
+                    keys[i], keys[j] = keys[j], keys[i]
+                    i += 1
+                    j -= 1
+            if j < last:
+                left = i
+            if last < i:
+                right = j
+        for n in range(zeros):
+            put(out, np.int64(keys[n] & U(0xFFFFFFFF)) * columns + column, nothing)
+
+
 @lru_cache
 def _compiled(template: types.FunctionType) -> Callable[..., None]:
-    scope = {"U": U, "np": np, "PIECE": PIECE, "philox4x32": compiled_scope(philox)["philox4x32"]}
+    scope = {"U": U, "np": np, "PIECE": PIECE, "put": put}
+    scope["philox4x32"] = compiled_scope(philox)["philox4x32"]
     bound = types.FunctionType(template.__code__, scope, template.__name__)
     bound.__qualname__ = f"{template.__name__}_{source_hash()}"
     bound.__module__ = __name__
-    return compiled(bound)
+    kernel: Callable[..., None] = compiled(bound)
+    return kernel
 
 
 def rank(
@@ -139,3 +176,17 @@ def zero(out: Buffer, first: int, limits: Thresholds, key: Key) -> None:
         np.uint64(key.seed),
         np.uint64(key.offset),
     )
+
+
+def writer(values: Write, shape: tuple[int, ...], zeros: int, dtype: DType) -> Write:
+    """The values, then the zeros, of a small matrix; see ``host.HostBackend``."""
+    kernel = _compiled(_zero_small)
+    nothing = {2: np.uint16(0), 4: np.uint32(0), 8: np.uint64(0)}[dtype.itemsize]
+    rows, columns = shape
+
+    def write(out: int, length: int, seed: int, offset: int, *places: int) -> None:
+        values(out, length, seed, offset, *places)
+        mask = mask_key(Key(seed, offset))
+        kernel(out, nothing, rows, columns, zeros, np.uint64(mask.seed), np.uint64(mask.offset))
+
+    return write

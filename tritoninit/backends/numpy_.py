@@ -11,6 +11,7 @@ import numpy.typing as npt
 from tritoninit import sampling, sampling64
 from tritoninit.arith import U64
 from tritoninit.philox import philox4x32
+from tritoninit.recipe import Recipe
 from tritoninit.sampler import DType, Sampler
 from tritoninit.sparse import Thresholds, is_zeroed, rank_columns
 from tritoninit.stream import Key
@@ -74,6 +75,9 @@ class NumpyBackend:
     """Fills contiguous rows of host memory with numpy."""
 
     name = "numpy"
+
+    def writer(self, recipe: Recipe, shape: tuple[int, ...], dtype: DType) -> None:
+        """None: numpy takes arrays; see ``host.HostBackend``."""
 
     def fill_rows(
         self,

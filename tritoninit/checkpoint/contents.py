@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from tritoninit.adapters.transformers import tied_names, unsaved_names
 from tritoninit.plan import Fill
 from tritoninit.plan.document import encoded
-from tritoninit.record import record_model
+from tritoninit.recording import record_model
 from tritoninit.region import Shape
 from tritoninit.stream import STREAM_VERSION, Key
 from tritoninit.writing import Sources
@@ -110,7 +110,7 @@ def contents_of(model: nn.Module, seed: int = 0) -> Contents:
         seed: see :func:`tritoninit.plan`.
 
     Raises:
-        tritoninit.record.RecordError: a tensor on meta has no recipe.
+        tritoninit.recording.RecordError: a tensor on meta has no recipe.
         ValueError: the seed is out of range, a parameter is not on meta, or the state dict
             holds something that is neither a parameter nor a buffer.
     """

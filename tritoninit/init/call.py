@@ -18,6 +18,7 @@ from tritoninit.init.parity import check_random_dtype
 from tritoninit.layout import PLAIN_TYPES, as_shape, check_strided, check_writable, place
 from tritoninit.recipe import Recipe
 from tritoninit.region import Shape
+from tritoninit.small import fill_at_once
 from tritoninit.stream import Key
 
 P = ParamSpec("P")
@@ -122,9 +123,24 @@ def write(tensor: Tensor, recipe: Recipe, key: Key | None, parts: list[Part] | N
     return tensor
 
 
+def draw(
+    tensor: Tensor,
+    recipe: Recipe,
+    generator: Generator,
+    global_shape: Shape | None,
+    global_offset: Offset,
+) -> Tensor:
+    """Check the tensor, then draw the key and write; the last step of every random initializer."""
+    if global_shape is None and global_offset is None and fill_at_once(tensor, recipe, generator):
+        return tensor
+    if has_no_memory(tensor, global_shape, global_offset):
+        return tensor
+    return write_random(tensor, recipe, generator, checked(tensor, global_shape, global_offset))
+
+
 def write_random(
     tensor: Tensor, recipe: Recipe, generator: Generator, parts: list[Part] | None
 ) -> Tensor:
-    """Draw the key, then write; the last step of every random initializer."""
+    """Draw the key, then write."""
     check_random_dtype(tensor, recipe)
     return write(tensor, recipe, key_of(generator, tensor.device), parts)

@@ -10,11 +10,11 @@ from torch import Tensor
 from tritoninit.init.call import (
     Generator,
     Offset,
-    checked,
+    draw,
     has_no_memory,
+    is_symbolic,
     overridable,
     shape_of,
-    write_random,
 )
 from tritoninit.init.parity import (
     as_float,
@@ -60,10 +60,7 @@ def uniform_(
     """
     a, b = as_floats("uniform_", a, b)
     check_uniform(tensor, a, b)
-    if has_no_memory(tensor, global_shape, global_offset):
-        return tensor
-    parts = checked(tensor, global_shape, global_offset)
-    return write_random(tensor, Uniform(a, b), generator, parts)
+    return draw(tensor, Uniform(a, b), generator, global_shape, global_offset)
 
 
 @overridable
@@ -96,10 +93,7 @@ def normal_(
     """
     mean, std = as_floats("normal_", mean, std)
     check_normal(tensor, mean, std)
-    if has_no_memory(tensor, global_shape, global_offset):
-        return tensor
-    parts = checked(tensor, global_shape, global_offset)
-    return write_random(tensor, Normal(mean, std), generator, parts)
+    return draw(tensor, Normal(mean, std), generator, global_shape, global_offset)
 
 
 @overridable
@@ -145,16 +139,13 @@ def trunc_normal_(
     a, b = as_float("a", a), as_float("b", b)
     check_truncation(tensor, a, b)
     recipe = TruncNormal(mean, std, a, b)
-    if has_no_memory(tensor, global_shape, global_offset):
-        return tensor
-    if (mean < a - 2 * std) or (mean > b + 2 * std):
+    if (mean < a - 2 * std or mean > b + 2 * std) and not is_symbolic(tensor):
         warnings.warn(
             "mean is more than 2 std from [a, b] in nn.init.trunc_normal_. "
             "The distribution of values may be incorrect.",
             stacklevel=3,
         )
-    parts = checked(tensor, global_shape, global_offset)
-    return write_random(tensor, recipe, generator, parts)
+    return draw(tensor, recipe, generator, global_shape, global_offset)
 
 
 @overridable
@@ -191,8 +182,7 @@ def orthogonal_(
         raise ValueError(f"orthogonal_ expects a finite gain, got gain={gain}")
     if has_no_memory(tensor, global_shape, global_offset) or 0 in shape:
         return tensor
-    parts = checked(tensor, global_shape, global_offset)
-    return write_random(tensor, Orthogonal(gain), generator, parts)
+    return draw(tensor, Orthogonal(gain), generator, global_shape, global_offset)
 
 
 @overridable
@@ -227,7 +217,4 @@ def sparse_(
     (_, std) = as_floats("normal_", 0.0, std)
     check_normal(tensor, 0.0, std)
     recipe = Sparse(as_float("sparsity", sparsity), std)
-    if has_no_memory(tensor, global_shape, global_offset):
-        return tensor
-    parts = checked(tensor, global_shape, global_offset)
-    return write_random(tensor, recipe, generator, parts)
+    return draw(tensor, recipe, generator, global_shape, global_offset)

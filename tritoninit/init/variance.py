@@ -17,10 +17,8 @@ if TYPE_CHECKING:
     from torch.nn.init import _FanMode, _NonlinearityType
 
 
-def _calculate_fan_in_and_fan_out(
-    tensor: Tensor, global_shape: Shape | None = None
-) -> tuple[int, int]:
-    shape = shape_of(tensor, global_shape)
+def _fans(shape: Shape) -> tuple[int, int]:
+    """(fan_in, fan_out)."""
     if len(shape) < 2:
         raise ValueError(
             "Fan in and fan out can not be computed for tensor with fewer than 2 dimensions"
@@ -29,15 +27,12 @@ def _calculate_fan_in_and_fan_out(
     return shape[1] * receptive_field_size, shape[0] * receptive_field_size
 
 
-def _calculate_correct_fan(
-    tensor: Tensor, mode: _FanMode, global_shape: Shape | None = None
-) -> int:
+def _fan(shape: Shape, mode: _FanMode) -> int:
     lowered = mode.lower()
     valid_modes = ["fan_in", "fan_out"]
     if lowered not in valid_modes:
         raise ValueError(f"Mode {lowered} not supported, please use one of {valid_modes}")
-    fan_in, fan_out = _calculate_fan_in_and_fan_out(tensor, global_shape)
-    return fan_in if lowered == "fan_in" else fan_out
+    return _fans(shape)[lowered == "fan_out"]
 
 
 @overridable
@@ -61,7 +56,7 @@ def xavier_uniform_(
         global_shape: the shape of the tensor that ``tensor`` is a part of
         global_offset: where the part begins
     """
-    fan_in, fan_out = _calculate_fan_in_and_fan_out(tensor, global_shape)
+    fan_in, fan_out = _fans(shape_of(tensor, global_shape))
     std = gain * math.sqrt(2.0 / float(fan_in + fan_out))
     a = math.sqrt(3.0) * std
     return uniform_(
@@ -90,21 +85,15 @@ def xavier_normal_(
         global_shape: the shape of the tensor that ``tensor`` is a part of
         global_offset: where the part begins
     """
-    fan_in, fan_out = _calculate_fan_in_and_fan_out(tensor, global_shape)
+    fan_in, fan_out = _fans(shape_of(tensor, global_shape))
     std = gain * math.sqrt(2.0 / float(fan_in + fan_out))
     return normal_(
         tensor, 0.0, std, generator, global_shape=global_shape, global_offset=global_offset
     )
 
 
-def _kaiming_std(
-    tensor: Tensor,
-    a: float,
-    mode: _FanMode,
-    nonlinearity: _NonlinearityType,
-    global_shape: Shape | None,
-) -> float:
-    fan = _calculate_correct_fan(tensor, mode, global_shape)
+def _kaiming_std(shape: Shape, a: float, mode: _FanMode, nonlinearity: _NonlinearityType) -> float:
+    fan = _fan(shape, mode)
     return calculate_gain(nonlinearity, a) / math.sqrt(fan)
 
 
@@ -136,10 +125,11 @@ def kaiming_uniform_(
     Note:
         As in torch.nn.init the fans assume ``x @ w.T``; for ``x @ w`` pass ``w.T``.
     """
-    if 0 in shape_of(tensor, global_shape):
+    shape = shape_of(tensor, global_shape)
+    if 0 in shape:
         warnings.warn("Initializing zero-element tensors is a no-op", stacklevel=3)
         return tensor
-    std = _kaiming_std(tensor, a, mode, nonlinearity, global_shape)
+    std = _kaiming_std(shape, a, mode, nonlinearity)
     bound = math.sqrt(3.0) * std
     return uniform_(
         tensor, -bound, bound, generator, global_shape=global_shape, global_offset=global_offset
@@ -162,10 +152,11 @@ def kaiming_normal_(
     :math:`\mathcal{N}(0, \text{std}^2)`, :math:`\text{std} = \text{gain} /
     \sqrt{\text{fan\_mode}}`; He et al., ICCV 2015.  Arguments as :func:`kaiming_uniform_`.
     """
-    if 0 in shape_of(tensor, global_shape):
+    shape = shape_of(tensor, global_shape)
+    if 0 in shape:
         warnings.warn("Initializing zero-element tensors is a no-op", stacklevel=3)
         return tensor
-    std = _kaiming_std(tensor, a, mode, nonlinearity, global_shape)
+    std = _kaiming_std(shape, a, mode, nonlinearity)
     return normal_(
         tensor, 0, std, generator, global_shape=global_shape, global_offset=global_offset
     )

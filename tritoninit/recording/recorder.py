@@ -14,8 +14,8 @@ from tritoninit.init.parity import check_random_dtype
 from tritoninit.layout import check_writable
 from tritoninit.plan import Apply, Copy, View
 from tritoninit.recipe import Constant, Recipe
-from tritoninit.record.coverage import Span, needed
-from tritoninit.record.targets import RecordError, Target, Written, dtype_name, storage_of
+from tritoninit.recording.coverage import Span, needed
+from tritoninit.recording.targets import RecordError, Target, Written, dtype_name, storage_of
 from tritoninit.stream import Key
 
 Keyed = tuple[Recipe, Key | None]

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from tritoninit.fsdp2 import plain_class
-from tritoninit.record.targets import TABLES, RecordError, Target, make_shadow, storage_of
+from tritoninit.recording.targets import TABLES, RecordError, Target, make_shadow, storage_of
 
 SETS = ("_non_persistent_buffers_set",)
 

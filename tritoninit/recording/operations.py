@@ -16,8 +16,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from tritoninit.init.parity import check_normal, check_random_dtype, check_uniform
 from tritoninit.plan import Apply
 from tritoninit.recipe import Constant, Normal, Uniform
-from tritoninit.record.recorder import Keyed, Recorder
-from tritoninit.record.targets import Target
+from tritoninit.recording.recorder import Keyed, Recorder
+from tritoninit.recording.targets import Target
 
 SCALARS = (bool, int, float, complex, str, type(None))
 UNKNOWN = (

@@ -10,8 +10,8 @@ from typing import Any
 
 from torch import nn
 
-from tritoninit.record.recorder import Recorder
-from tritoninit.record.targets import Target
+from tritoninit.recording.recorder import Recorder
+from tritoninit.recording.targets import Target
 
 InitFn = Callable[[nn.Module], Any]
 

@@ -14,13 +14,13 @@ from torch import Tensor, nn
 
 from tritoninit.dtensor import is_dtensor, sharding_of
 from tritoninit.plan import Apply, Fill, View, Write
-from tritoninit.record.calls import intercepted
-from tritoninit.record.coverage import Span, needed
-from tritoninit.record.initialise import InitFn, initialise
-from tritoninit.record.operations import OperationMode
-from tritoninit.record.recorder import Recorder
-from tritoninit.record.shadows import Shadows
-from tritoninit.record.targets import (
+from tritoninit.recording.calls import intercepted
+from tritoninit.recording.coverage import Span, needed
+from tritoninit.recording.initialise import InitFn, initialise
+from tritoninit.recording.operations import OperationMode
+from tritoninit.recording.recorder import Recorder
+from tritoninit.recording.shadows import Shadows
+from tritoninit.recording.targets import (
     RecordError,
     Target,
     Written,

@@ -29,7 +29,7 @@ from tritoninit.recipe import (
     TruncNormal,
     Uniform,
 )
-from tritoninit.record.recorder import Recorder
+from tritoninit.recording.recorder import Recorder
 from tritoninit.stream import Key
 
 Function = Callable[..., Any]
