@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import signal
 import sys
 import time
 from dataclasses import asdict
@@ -40,11 +42,19 @@ def run(options: argparse.Namespace) -> int:
         return _failed(options, error, 2)
     work = {"plan": run_plan, "init": run_init, "verify": run_verify}[options.command]
     try:
-        return work(options)
+        status = work(options)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        # The reader of stdout went away, as `head` does: nothing more can be said to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
     except (spec.SpecError, FolderError) as error:
         return _failed(options, error, 2)
     except (RecordError, OSError, ValueError) as error:
         return _failed(options, error, 1)
+    except Exception as error:
+        return _failed(options, spec.described(error), 1)
     except KeyboardInterrupt:
         goes_on = "; the same command goes on where it was" if options.command == "init" else ""
         return _failed(options, f"interrupted{goes_on}", 130)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import defaultdict
 from collections.abc import Iterable
@@ -79,8 +80,10 @@ def draw(contents: Contents, title: str, path: Path) -> None:
     margin = max(1.0, 0.07 * last)  # so that the labels of the ends do not meet those of layers
     figure = Figure(figsize=(9, 5), layout="constrained")
     axes = figure.add_subplot()
+    ends = -margin, last + margin
+    before = {p.role for p in itertools.takewhile(lambda p: p.layer is None, points)}
     for number, (roles, group) in enumerate(_groups(points)):
-        places = [(_place(role, point, points, last, margin), point) for role, point in group]
+        places = [(_place(point, before, ends), point) for point in group]
         _draw_group(axes, sorted(places, key=lambda p: p[0]), f"C{number % 10}", _label(roles))
     values = [point.measured for point in points]
     if values and max(values) > 3 * min(values):
@@ -88,7 +91,6 @@ def draw(contents: Contents, title: str, path: Path) -> None:
     else:
         axes.set_ylim(0, 1.1 * max(values, default=1.0))
     ticks = range(0, last + 1, max(1, last // 8)) if layers else range(0)
-    ends = -margin, last + margin
     axes.set_xticks([ends[0], *ticks, ends[1]], ["before", *map(str, ticks), "after"])
     axes.set_xlim(ends[0] - 0.6, ends[1] + 0.6)
     axes.set_xlabel("layer")
@@ -104,26 +106,24 @@ def draw(contents: Contents, title: str, path: Path) -> None:
     figure.savefig(path, dpi=150)
 
 
-def _groups(points: list[Point]) -> list[tuple[list[str], list[tuple[str, Point]]]]:
+def _groups(points: list[Point]) -> list[tuple[list[str], list[Point]]]:
     """Roles of the same expected values in all layers, and their points."""
-    roles: dict[str, list[Point]] = defaultdict(list)
+    members: dict[str, list[Point]] = defaultdict(list)
     for point in points:
-        roles[point.role].append(point)
+        members[point.role].append(point)
     groups: dict[Any, list[str]] = defaultdict(list)
-    for role, members in roles.items():
-        series = {(p.layer is None, p.layer, p.expected) for p in members}
-        key = role if any(p.expected is None for p in members) else frozenset(series)
-        groups[key].append(role)
-    return [(names, [(n, p) for n in names for p in roles[n]]) for names in groups.values()]
+    for role, of_role in members.items():
+        series = frozenset((point.layer, point.expected) for point in of_role)
+        # Where nothing is expected there is nothing to have in common.
+        groups[role if any(p.expected is None for p in of_role) else series].append(role)
+    return [(roles, [p for role in roles for p in members[role]]) for roles in groups.values()]
 
 
-def _place(role: str, point: Point, points: list[Point], last: int, margin: float) -> float:
-    """The horizontal place: the layer, or before or behind all of them."""
+def _place(point: Point, before: set[str], ends: tuple[float, float]) -> float:
+    """The horizontal place: the layer, or the end before or behind all of them."""
     if point.layer is not None:
         return point.layer
-    order = [other.role for other in points]
-    first = next((i for i, other in enumerate(points) if other.layer is not None), len(points))
-    return -margin if order.index(role) < first else last + margin
+    return ends[0] if point.role in before else ends[1]
 
 
 def _draw_group(axes: Any, places: list[tuple[float, Point]], colour: str, label: str) -> None:

@@ -16,6 +16,7 @@ from torch import nn
 from tritoninit.adapters import transformers
 
 CONFIG = "config.json"
+TORCH = os.path.dirname(torch.__file__) + os.sep
 HELP = (
     "SPEC is module:function, which is called without arguments to build the model, or a folder"
     f" or file with a Hugging Face {CONFIG}"
@@ -77,10 +78,10 @@ def _callable(module: str, name: str) -> Callable[[], Any]:
         found: Any = importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
-            raise SpecError(f"importing {module} raised {_described(error)}") from error
+            raise SpecError(f"importing {module} raised {described(error)}") from error
         raise SpecError(f"there is no module {error.name!r}; {HELP}") from None
     except Exception as error:
-        raise SpecError(f"importing {module} raised {_described(error)}") from error
+        raise SpecError(f"importing {module} raised {described(error)}") from error
     for part in name.split("."):
         if not hasattr(found, part):
             raise SpecError(f"{module} has no {name}")
@@ -96,17 +97,19 @@ def _called(spec: str, function: Callable[[], Any]) -> nn.Module:
         with torch.device("meta"):
             model = function()
     except Exception as error:
-        raise SpecError(f"{spec} raised {_described(error)}") from error
+        raise SpecError(f"{spec} raised {described(error)}") from error
     if not isinstance(model, nn.Module):
         raise SpecError(f"{spec} returned a {type(model).__name__}, not a torch.nn.Module")
     return model
 
 
-def _described(error: Exception) -> str:
-    """The error with the line of code that raised it."""
+def described(error: Exception) -> str:
+    """The error with its notes and the line of code it comes from, torch's own left out."""
     frames = traceback.extract_tb(error.__traceback__)
-    place = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
-    return f"{type(error).__name__}: {error}{place}"
+    theirs = [frame for frame in frames if not frame.filename.startswith(TORCH)] or frames
+    place = f" at {theirs[-1].filename}:{theirs[-1].lineno}" if theirs else ""
+    notes = "".join(f"; {note}" for note in getattr(error, "__notes__", ()))
+    return f"{type(error).__name__}: {error}{place}{notes}"
 
 
 def _cast(model: nn.Module, dtype: torch.dtype) -> None:

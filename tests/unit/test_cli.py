@@ -1,6 +1,8 @@
 """The command line: what it prints, its exit codes, and errors without tracebacks."""
 
 import json
+import os
+import subprocess
 import sys
 
 import pytest
@@ -200,6 +202,27 @@ def test_an_interrupt_says_how_to_go_on(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(commands, "write", interrupted)
     assert main(["init", SPEC, "--out", str(tmp_path)]) == 130
     assert "interrupted; the same command goes on" in capsys.readouterr().err
+
+
+def test_an_error_of_the_models_own_code_has_its_place(capsys):
+    assert main(["plan", "tests.unit.models:Failing"]) == 1
+    message = capsys.readouterr().err
+    assert message.startswith("tritoninit plan: AttributeError: 'Failing' object has no attribute")
+    assert "tests/unit/models.py:" in message
+    if sys.version_info >= (3, 11):
+        assert "; while tritoninit ran reset_parameters of the model (Failing)" in message
+
+
+def test_a_reader_that_goes_away_is_no_error():
+    arguments = ["plan", "tritoninit.demo_model:build"]
+    code = f"import sys; from tritoninit.cli import main; sys.exit(main({arguments}))"
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w") as closed:
+        done = subprocess.run(
+            [sys.executable, "-c", code], stdout=closed, stderr=subprocess.PIPE, text=True
+        )
+    assert (done.returncode, done.stderr) == (141, "")
 
 
 @pytest.mark.parametrize("command", ["plan", "init", "verify", "demo"])

@@ -59,6 +59,7 @@ def test_the_picture_shows_every_tensor_once(layers, tmp_path):
     points, _ = plot.spectrum(contents)
     groups = plot._groups(points)
     assert sorted(n for roles, _ in groups for n in roles) == sorted({p.role for p in points})
-    assert sum(len(members) for _, members in groups) == len(points)
-    places = {role: plot._place(role, p, points, 11, 2.0) for p in points for role in [p.role]}
-    assert (places["embedding"], places["head"]) == (-2, 13)
+    assert {p for _, members in groups for p in members} == set(points)
+    before = {"embedding"}
+    places = {p.role: plot._place(p, before, (-2, 13)) for p in points if p.layer is None}
+    assert places == {"embedding": -2, "head": 13}
