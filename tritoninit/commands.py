@@ -104,7 +104,7 @@ def run_init(options: argparse.Namespace) -> int:
     config = None
     if built.config is not None:
         config = config_for(built.config, options.dtype)
-    with progress(contents.nbytes, "init") as advance:
+    with progress(layout.nbytes, "init") as advance:
         done = write(contents, layout, folder, config, options.jobs, advance)
     seconds = time.perf_counter() - start
     result = {

@@ -42,6 +42,11 @@ class Layout:
     index: bytes | None
 
     @property
+    def nbytes(self) -> int:
+        """Bytes of the files of tensors."""
+        return sum(shard.nbytes for shard in self.shards)
+
+    @property
     def files(self) -> list[str]:
         """The names of all files of weights, the one that completes them last."""
         return [shard.file for shard in self.shards] + ([INDEX] if self.index else [])
