@@ -24,6 +24,12 @@ from tritoninit.region import Region
 KEY = Key(20261123).fold_in("benchmarks")
 SHAPE = (61, 4099)  # more than one tile and one thread, and nothing divides it
 TAIL = 4097  # elements compared at the end of a tensor of the largest size
+CORNER = 40  # rows and columns compared at either end of a part
+RANDOM = (
+    (init.normal_, Normal(0.0, 1.0)),
+    (init.uniform_, Uniform(0.0, 1.0)),
+    (init.trunc_normal_, TruncNormal(0.0, 1.0, -2.0, 2.0)),
+)
 BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
@@ -79,11 +85,7 @@ def _largest(device: torch.device, dtype: torch.dtype, numel: int) -> list[str]:
     region = Region.flat_run(numel, numel - count, count)
     tensor = torch.empty(numel, dtype=dtype, device=device)
     failed = []
-    for call, recipe in (
-        (init.normal_, Normal(0.0, 1.0)),
-        (init.uniform_, Uniform(0.0, 1.0)),
-        (init.trunc_normal_, TruncNormal(0.0, 1.0, -2.0, 2.0)),
-    ):
+    for call, recipe in RANDOM:
         ours = call(tensor, generator=KEY)[numel - count :]
         if not same(ours, _reference(recipe, region, (numel,), dtype)):
             failed.append(f"{call.__name__} {dtype}, last of {numel} elements")
@@ -110,11 +112,39 @@ def _orthogonal(device: torch.device) -> list[str]:
     return [] if error < 2.0**-20 else [f"orthogonal_: |Q^T Q - I| = {error:.3g}"]
 
 
+def check_parts(
+    device: torch.device,
+    dtypes: Sequence[torch.dtype],
+    parts: Sequence[tuple[tuple[int, int], tuple[int, int]]],
+    size: int,
+) -> None:
+    """The same for parts (offset, sizes) of a square matrix: the corners of each are compared."""
+    shape = (size, size)
+    failed = []
+    for dtype in dtypes:
+        for offset, sizes in parts:
+            rows, columns = (min(CORNER, n) for n in sizes)
+            for call, recipe in RANDOM:
+                part = torch.empty(sizes, dtype=dtype, device=device)
+                call(part, generator=KEY, global_shape=shape, global_offset=offset)
+                for top, left in ((0, 0), (sizes[0] - rows, sizes[1] - columns)):
+                    corner = part[top : top + rows, left : left + columns]
+                    begin = (offset[0] + top, offset[1] + left)
+                    region = Region(shape, begin, (rows, columns), (columns, 1))
+                    if not same(corner, _reference(recipe, region, shape, dtype)):
+                        failed.append(f"{call.__name__} {dtype}, {sizes} at {offset}")
+    _conclude(failed, device, dtypes)
+
+
 def check(device: torch.device, dtypes: Sequence[torch.dtype], numel: int) -> None:
     """Exit with a message and no figure where one value is not the reference's."""
     failed = _orthogonal(device)
     for dtype in dtypes:
         failed += _whole(device, dtype) + _largest(device, dtype, numel) + _patterns(device, dtype)
+    _conclude(failed, device, dtypes)
+
+
+def _conclude(failed: list[str], device: torch.device, dtypes: Sequence[torch.dtype]) -> None:
     if failed:
         sys.exit("conformance gate failed, so nothing was timed: " + "; ".join(failed))
     names = ", ".join(str(dtype).removeprefix("torch.") for dtype in dtypes)

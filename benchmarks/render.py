@@ -139,11 +139,68 @@ def checkpoint(document: dict[str, Any]) -> str:
     return head + "\n" + table(["", "time", "memory"], rows)
 
 
-TABLES = {"single": single, "import": imports, "model": model, "checkpoint": checkpoint}
+def shards(document: dict[str, Any]) -> str:
+    """The table of bench_shards."""
+    rows = []
+    for row in document["results"]:
+        part, contiguous, ceiling = (
+            row["timings"][name]["median_s"] for name in ("part", "contiguous", "fill_")
+        )
+        numel = math.prod(row["shape"])
+        rows.append(
+            [
+                f"`{row['op']}` {row['dtype']}, {row['layout']}",
+                "x".join(map(str, row["shape"])),
+                duration(part),
+                duration(contiguous),
+                f"{part / contiguous:.2f}x",
+                f"{numel / part / 1e6:.4g}",
+                f"{numel * BYTES[row['dtype']] / part / 1e9:.3g}",
+                f"{ceiling / part:.0%}",
+                str(row["timings"]["part"]["rounds"]),
+            ]
+        )
+    size = "x".join(map(str, document["results"][0]["global_shape"]))
+    head = (
+        f"One rank's part of a {size} matrix, in memory of its own, beside as many contiguous"
+        " elements: 1 means that sharding costs nothing. `fill_` is its time on the same memory as"
+        " a share of the part's.\n"
+    )
+    header = ["part", "shape", "time", "contiguous", "ratio", "M samples/s", "GB/s", "`fill_`"]
+    return head + "\n" + table([*header, "samples"], rows)
+
+
+def fingerprints(document: dict[str, Any]) -> str:
+    """The table of bench_fingerprint."""
+    rows = [
+        [
+            name,
+            row["dtype"],
+            _size(row["shape"]),
+            duration(timing["median_s"]),
+            f"{math.prod(row['shape']) * BYTES[row['dtype']] / timing['median_s'] / 1e9:.3g}",
+            str(timing["rounds"]),
+        ]
+        for row in document["results"]
+        for name, timing in row["timings"].items()
+    ]
+    return table(["", "dtype", "elements", "median", "GB/s", "samples"], rows)
+
+
+TABLES = {
+    "single": single,
+    "import": imports,
+    "model": model,
+    "shards": shards,
+    "fingerprint": fingerprints,
+    "checkpoint": checkpoint,
+}
 TITLES = {
     "single": "Single fills",
     "import": "Import time",
     "model": "A whole model",
+    "shards": "Parts of a sharded matrix",
+    "fingerprint": "Fingerprints",
     "checkpoint": "A checkpoint",
 }
 

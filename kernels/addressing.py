@@ -1,19 +1,10 @@
 """Where the elements of a tile lie: in the global tensor and in the local buffer.
 
-A launch walks rows of globally contiguous elements (``tritoninit/region.py``).  A program
-takes one tile: ``4 * BLOCK`` elements of one row, beginning at a block boundary of the stream
-and, where the buffer allows it, at a multiple of 16 bytes.
+A launch walks rows of globally contiguous elements (``tritoninit/region.py``).
 """
 
 import triton
 import triton.language as tl
-
-
-@triton.jit
-def split_row(row, size, stride, local):
-    """One axis of a row number: (the rest, global elements, local elements)."""
-    index = row % size
-    return row // size, index * stride, index * local
 
 
 @triton.jit

@@ -15,13 +15,19 @@ def philox4x32(low, high, seed):
     """The four uint32 words of the blocks with 64-bit counters ``low + 2**32 * high``.
 
     ``low`` is a tensor of uint32; ``high`` is a uint32 scalar or a tensor like ``low``, and
-    ``seed`` a uint64 scalar.  What depends on scalars alone runs on the uniform datapath.  A
-    32 x 32 -> 64 bit product that is split in two becomes one IMAD.WIDE; ``tl.umulhi`` and a
+    ``seed`` a uint64 scalar.  What depends on scalars alone runs on the uniform datapath.
+    """
+    zero = tl.full([], 0, tl.uint32)
+    return rounds(low, high, zero, zero, seed)
+
+
+@triton.jit
+def rounds(c0, c1, c2, c3, seed):
+    """The four words of the blocks with counters of four uint32 words, scalars or tensors.
+
+    A 32 x 32 -> 64 bit product that is split in two becomes one IMAD.WIDE; ``tl.umulhi`` and a
     second multiply are two.
     """
-    c0, c1 = low, high
-    c2 = tl.full([], 0, tl.uint32)
-    c3 = tl.full([], 0, tl.uint32)
     k0 = seed.to(tl.uint32)
     k1 = (seed >> 32).to(tl.uint32)
     for _ in tl.static_range(ROUNDS):

@@ -20,12 +20,14 @@ def element_words(element, seed, offset):
     return tl.where(lane < 2, tl.where(lane == 0, r0, r1), tl.where(lane == 2, r2, r3))
 
 
-@triton.jit(do_not_specialize=["rows", "columns", "zeros", "seed", "offset"])
+@triton.jit(do_not_specialize=["rows", "columns", "left", "end", "zeros", "seed", "offset"])
 def column_thresholds(
     threshold,
     tie,
     rows: tl.int64,
     columns: tl.int64,
+    left: tl.int64,
+    end: tl.int64,
     zeros: tl.int64,
     seed: tl.uint64,
     offset: tl.uint64,
@@ -33,14 +35,14 @@ def column_thresholds(
     COLUMNS: tl.constexpr,
 ):
     """threshold[c]: the ``zeros``-th smallest word of column c; tie[c]: the last row that has it
-    and is among the ``zeros`` smallest keys."""
+    and is among the ``zeros`` smallest keys; of left <= c < end."""
     seed = seed.to(tl.uint64)
     offset = offset.to(tl.uint64)
     rows = rows.to(tl.int64)
     columns = columns.to(tl.int64)
     zeros = zeros.to(tl.int64)
-    column = tl.program_id(0).to(tl.int64) * COLUMNS + tl.arange(0, COLUMNS)
-    inside = column < columns
+    column = left.to(tl.int64) + tl.program_id(0).to(tl.int64) * COLUMNS + tl.arange(0, COLUMNS)
+    inside = column < end
     limit = tl.zeros([COLUMNS], tl.uint32)
     smaller = tl.zeros([COLUMNS], tl.int64)
     bit = tl.full([], 0x80000000, tl.uint32)

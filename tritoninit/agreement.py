@@ -12,10 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from torch import nn
-
 from tritoninit.collective import exchange, exchange_texts
-from tritoninit.dtensor import is_dtensor
 from tritoninit.plan import Fill, Plan
 from tritoninit.plan.document import encoded
 
@@ -29,16 +26,6 @@ SHOWN = 5  # tensors in an error
 
 class RankError(RuntimeError):
     """Other ranks failed, or were about to write other values."""
-
-
-def meshes_of(model: nn.Module) -> list[DeviceMesh]:
-    """The meshes on which the model's DTensors lie, each once."""
-    meshes: dict[int, DeviceMesh] = {}
-    for tensors in (model.parameters(), model.buffers()):
-        for tensor in tensors:
-            if is_dtensor(tensor):
-                meshes.setdefault(id(tensor.device_mesh), tensor.device_mesh)
-    return list(meshes.values())
 
 
 @contextmanager
@@ -93,7 +80,9 @@ def _explain(plan: Plan, meshes: list[DeviceMesh]) -> None:
             groups = " and ".join(_ranks(group) for group in ranks.values())
             complaints.append(f"  {name}: {groups} differ; here it is {_shown(plan, name)}")
         elif missing and name in everywhere:
-            complaints.append(f"  {name}, which is sharded, is not on {_ranks(missing)}")
+            complaints.append(
+                f"  {name}, which is sharded, is missing or not on meta on {_ranks(missing)}"
+            )
     if complaints:
         more = len(complaints) - SHOWN
         tail = [f"  and {more} more"] if more > 0 else []

@@ -7,6 +7,7 @@ tensors that are none.
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, TypeGuard
 
@@ -17,6 +18,7 @@ from tritoninit.region import Region, Shape
 from tritoninit.sharding import Sharding, Split
 
 if TYPE_CHECKING:
+    from torch.distributed.device_mesh import DeviceMesh
     from torch.distributed.tensor import DTensor
     from torch.distributed.tensor.placement_types import Placement as MeshPlacement
 
@@ -49,7 +51,7 @@ def sharding_of(tensor: DTensor) -> Sharding:
         ValueError: a placement is a pending Partial, whose sum nobody has taken yet.
         TypeError: a placement of another kind.
     """
-    placements = tuple(_split(tensor, p) for p in tensor.placements)
+    placements = tuple(split_of(p, tensor.dim()) for p in tensor.placements)
     mesh = tuple(int(size) for size in tensor.device_mesh.shape)
     names = tuple(tensor.device_mesh.mesh_dim_names or ())
     return Sharding(mesh, placements, _explicit_order(tensor, len(mesh)), names=names)
@@ -74,6 +76,15 @@ def parts_of(tensor: DTensor) -> list[Part]:
     if coordinate is None:
         return []
     shape, local = tuple(tensor.shape), local_of(tensor)
+    return parts_at(local, fitted(sharding, shape, coordinate, local), shape, coordinate)
+
+
+def fitted(sharding: Sharding, shape: Shape, coordinate: Shape, local: Tensor) -> Sharding:
+    """The sharding with the reading of its split factors that gives the local tensor's shape.
+
+    Raises:
+        ValueError: neither does.
+    """
     held = tuple(local.shape)
     if sharding.local_shape(shape, coordinate) != held:
         sharding = replace(sharding, literal=True)
@@ -84,6 +95,11 @@ def parts_of(tensor: DTensor) -> list[Part]:
             f" {sharding.mesh} holds a part of shape {expected} at mesh coordinate {coordinate},"
             f" but its local tensor has shape {held}"
         )
+    return sharding
+
+
+def parts_at(local: Tensor, sharding: Sharding, shape: Shape, coordinate: Shape) -> list[Part]:
+    """The boxes that the rank at a mesh coordinate holds, as views of its local tensor."""
     parts = []
     for box in sharding.boxes(shape, coordinate):
         view = local.detach()
@@ -94,6 +110,12 @@ def parts_of(tensor: DTensor) -> list[Part]:
     return parts
 
 
+def meshes_of(values: Iterable[object]) -> list[DeviceMesh]:
+    """The meshes of the DTensors among the values, without those that this rank is not in."""
+    found = [value.device_mesh for value in values if is_dtensor(value)]
+    return [mesh for mesh in dict.fromkeys(found) if mesh.get_coordinate() is not None]
+
+
 def with_local(tensor: DTensor, local: Tensor) -> DTensor:
     """A DTensor that lies as ``tensor`` does and holds ``local`` on this rank."""
     from torch.distributed.tensor import DTensor
@@ -101,23 +123,29 @@ def with_local(tensor: DTensor, local: Tensor) -> DTensor:
     return DTensor(local, tensor._spec, requires_grad=False)
 
 
-def _split(tensor: DTensor, placement: MeshPlacement) -> Split | None:
-    if placement.is_replicate():
-        return None
-    if placement.is_partial():
-        raise ValueError(
-            f"tensor has the placements {tensor.placements}: a pending Partial has no values of its"
-            " own; redistribute it to Shard or Replicate first"
-        )
+def split_of(placement: MeshPlacement, dims: int) -> Split | None:
+    """One of torch's placements of a tensor of ``dims`` dimensions.
+
+    Raises:
+        ValueError: a pending Partial.
+        TypeError: not a Shard, _StridedShard, Replicate or Partial.
+    """
     name = type(placement).__name__
+    if name == "Replicate":
+        return None
+    if "Partial" in name:
+        raise ValueError(
+            f"tensor has the placement {placement}: a pending Partial has no values of its own;"
+            " redistribute it to Shard or Replicate first"
+        )
     if name not in ("Shard", "_StridedShard"):
         raise TypeError(
             f"tensor has the placement {placement}; only Shard, _StridedShard and Replicate can be"
             " initialized"
         )
-    dim = placement.dim  # type: ignore[attr-defined]
+    dim = int(placement.dim)  # type: ignore[attr-defined]
     factor = int(getattr(placement, "split_factor", 1))
-    return Split(int(dim) % max(tensor.dim(), 1), factor)
+    return Split(dim + dims if dim < 0 else dim, factor)
 
 
 def _explicit_order(tensor: DTensor, dims: int) -> Shape | None:

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from tritoninit import fsdp2
-from tritoninit.agreement import meshes_of, together
-from tritoninit.dtensor import is_dtensor, parts_of
+from tritoninit.agreement import together
+from tritoninit.collective import is_fake
+from tritoninit.dtensor import is_dtensor, meshes_of, parts_of
 from tritoninit.memory import allocate, bind
+from tritoninit.owners import Delivery, deal
 from tritoninit.plan import Plan, readable_bytes
 from tritoninit.progress import progress
 from tritoninit.stream import Key
 from tritoninit.writing import write_parts, write_whole
 
 if TYPE_CHECKING:
+    from torch.distributed.device_mesh import DeviceMesh
+
     from tritoninit.recording import InitFn, Recording, Target
 
 logger = logging.getLogger("tritoninit")
@@ -37,7 +43,7 @@ def plan(model: nn.Module, seed: int | Key = 0, init_fn: InitFn | None = None) -
         tritoninit.recording.RecordError: a tensor on meta has no recipe.
         TypeError: model is not a module, or seed neither an int nor a Key.
     """
-    return _planned(model, seed, init_fn)[1]
+    return record_plan(model, seed, init_fn)[1]
 
 
 def materialize(
@@ -61,42 +67,61 @@ def materialize(
     (something holds a weak reference to it or a view of it) every name is bound to the new one,
     which is logged.
 
+    Sharded models (FSDP2, tensor, expert and pipeline parallel, HSDP, any DTensor): each rank
+    allocates and fills its own parts, with the bits of the unsharded model.  Init code is given
+    whole tensors all the same, under the names of the plain model.  A tensor that init code
+    writes across dimensions (a diagonal, ``tril_``) is for a moment held as a whole.  Every rank
+    of the model's meshes must call; they exchange a digest of the plan before anything is
+    allocated and a confirmation before anything is bound, so that all of them succeed or all of
+    them raise and leave their models on meta.  No other message is sent, but for orthogonal
+    matrices where one rank computing each and sending it is faster (``owners.py``).  Plain
+    tensors may differ from rank to rank; a rank whose model has no DTensor asks nobody.
+
     Args:
         model: the model, on meta in whole or in part.
-        device: where to allocate; None means "cuda" where there is one, else "cpu".
+        device: where to allocate.  None means where the model's meshes are, a tensor under a
+            CPUOffloadPolicy on the CPU; without meshes, "cuda" where there is one, else "cpu".
         seed: see :func:`plan`.
         init_fn: see :func:`plan`.
 
     Returns:
-        The plan that was carried out.
+        The plan that was carried out, of the whole tensors.
 
     Raises:
         tritoninit.recording.RecordError: a tensor on meta has no recipe.  Nothing has been
             allocated or written then.
-        ValueError: device is meta.
+        tritoninit.RankError: another rank failed, or would write other values (another seed,
+            shape, dtype, placement or recipe); the ranks and the tensors are named.
+        RuntimeError: a rank died; the process group's own error, within its timeout.
+        ValueError: device is meta, not that of a DTensor's mesh, or not the CPU under a
+            CPUOffloadPolicy; a DTensor with a pending Partial.
         TypeError: model is not a module, or seed neither an int nor a Key.
     """
     _check_model(model)
-    meshes = meshes_of(model)
+    meshes = meshes_of([*model.parameters(), *model.buffers()])
     with together(meshes, "planning") as agreed:
-        recording, made = _planned(model, seed, init_fn)
-        devices = _devices(recording.targets, device, fsdp2.offloaded(model))
+        recording, made = record_plan(model, seed, init_fn)
+        allocated = _allocations(model, recording.targets, device, meshes)
         agreed.append(made)
-    tensors = []
-    padded = fsdp2.padded(model)
+    tensors: dict[str, Tensor] = {}
+    dealt = deal(made.fills) if meshes and not is_fake() else []
+    if dealt:
+        with together(meshes, "computing orthogonal matrices"):
+            delivery = Delivery(dealt, made.fills, allocated)
+            tensors |= delivery.tensors
     with together(meshes, "filling"), progress(made.nbytes, "materialize") as advance:
-        for entry, target, place in zip(made.fills, recording.targets, devices, strict=True):
-            tensor = allocate(target.tensor, place, padded.get(id(target.tensor)))
-            if is_dtensor(tensor):
-                write_parts(entry, parts_of(tensor), recording.sources)
-            else:
-                write_whole(entry, tensor, recording.sources)
-            tensors.append(tensor)
+        if dealt:
+            delivery.carry_out(recording.sources)
+        for entry in made.fills:
+            if entry.name not in tensors:
+                tensor = tensors[entry.name] = allocated[entry.name]()
+                if is_dtensor(tensor):
+                    write_parts(entry, parts_of(tensor), recording.sources)
+                else:
+                    write_whole(entry, tensor, recording.sources)
             advance(entry.nbytes)
     replaced = [
-        target.name
-        for target, tensor in zip(recording.targets, tensors, strict=True)
-        if not bind(target, tensor)
+        target.name for target in recording.targets if not bind(target, tensors[target.name])
     ]
     fsdp2.adopt_parameters(model)
     for module, attributes in recording.attributes:
@@ -111,10 +136,13 @@ def materialize(
     return made
 
 
-def _devices(
-    targets: list[Target], device: str | torch.device | None, offloaded: set[int]
-) -> list[torch.device]:
-    """Where each tensor is allocated.
+def _allocations(
+    model: nn.Module,
+    targets: list[Target],
+    device: str | torch.device | None,
+    meshes: list[DeviceMesh],
+) -> dict[str, Callable[[], Tensor]]:
+    """For every tensor on meta, by name, what allocates it in its place.
 
     Raises:
         ValueError: device is meta, or not where a DTensor's local part has to lie.
@@ -122,8 +150,10 @@ def _devices(
     given = None if device is None else torch.device(device)
     if given is not None and given.type == "meta":
         raise ValueError("device must be a device with memory, got meta")
-    plain = given or torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    places = []
+    usual = "cuda" if torch.cuda.is_available() else "cpu"
+    plain = given or torch.device(meshes[0].device_type if meshes else usual)
+    offloaded, padded = fsdp2.offloaded(model), fsdp2.padded(model)
+    places: dict[str, Callable[[], Tensor]] = {}
     for target in targets:
         place = plain
         if is_dtensor(target.tensor):
@@ -137,7 +167,8 @@ def _devices(
                     f" device={kind!r}, or None for each tensor's own"
                 )
             place = given or torch.device(kind)
-        places.append(place)
+        size = padded.get(id(target.tensor))
+        places[target.name] = partial(allocate, target.tensor, place, size)
     return places
 
 
@@ -146,7 +177,10 @@ def _check_model(model: object) -> None:
         raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
 
 
-def _planned(model: nn.Module, seed: int | Key, init_fn: InitFn | None) -> tuple[Recording, Plan]:
+def record_plan(
+    model: nn.Module, seed: int | Key, init_fn: InitFn | None
+) -> tuple[Recording, Plan]:
+    """The plan, and the recording that it was made from."""
     from tritoninit.recording import record_model  # a third of the time of `import tritoninit`
 
     _check_model(model)

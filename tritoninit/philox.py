@@ -21,8 +21,12 @@ ROUNDS = 10
 
 def philox4x32(counter: U64, seed: np.uint64) -> tuple[U64, U64, U64, U64]:
     """The four words (in uint64) of the block whose 64-bit counter is ``counter``."""
-    c0, c1 = counter & LOW, counter >> HALF
-    c2 = c3 = counter & np.uint64(0)
+    zero = counter & np.uint64(0)
+    return rounds(counter & LOW, counter >> HALF, zero, zero, seed)
+
+
+def rounds(c0: U64, c1: U64, c2: U64, c3: U64, seed: np.uint64) -> tuple[U64, U64, U64, U64]:
+    """The four words of the block with this counter of four words (all in uint64)."""
     k0, k1 = seed & LOW, seed >> HALF
     for _ in range(ROUNDS):
         p0 = M0 * c0

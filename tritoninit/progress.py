@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from tritoninit.collective import is_first_rank
+
 BAR_FROM = 1 << 27  # bytes from which a progress bar is worth a line: 0.125 GiB
 
 
@@ -14,9 +16,11 @@ BAR_FROM = 1 << 27  # bytes from which a progress bar is worth a line: 0.125 GiB
 def progress(total: int, doing: str) -> Iterator[Callable[[int], object]]:
     """A function to be told of bytes that are done.
 
-    It draws a bar where stderr is a terminal, tqdm is installed and the work is worth one.
+    It draws a bar where stderr is a terminal, tqdm is installed and the work is worth one; of
+    several ranks the first draws it.
     """
-    if total < BAR_FROM or not sys.stderr.isatty() or not importlib.util.find_spec("tqdm"):
+    worth = total >= BAR_FROM and sys.stderr.isatty() and is_first_rank()
+    if not worth or not importlib.util.find_spec("tqdm"):
         yield lambda _: None
         return
     from tqdm import tqdm

@@ -8,6 +8,7 @@ tensor.  ``spans`` reduces a region to the form in which the backends walk it.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -122,6 +123,22 @@ class Region:
             span.insert(0, axis)
         return Spans(first, _merged(axes), _merged(span) or (Axis(1, 1, 1),), length)
 
+    def axes(self) -> tuple[int, tuple[Axis, ...]]:
+        """The global index of the first element, and the axes in the order of local memory.
+
+        For what does not depend on the order of the elements: the last axis has the least step
+        in the buffer.
+        """
+        global_strides = row_major(self.global_shape)
+        first = sum(o * s for o, s in zip(self.offset, global_strides, strict=True))
+        axes = [
+            Axis(n, g, s)
+            for n, g, s in zip(self.sizes, global_strides, self.strides, strict=True)
+            if n != 1
+        ]
+        axes.sort(key=lambda axis: (axis.local, axis.stride), reverse=True)
+        return first, _merged(axes)
+
     def locate(self, index: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """The buffer positions of those of these global indices that lie in the box."""
         inside = np.ones(index.shape, dtype=bool)
@@ -144,3 +161,28 @@ def _merged(axes: list[Axis]) -> tuple[Axis, ...]:
                 continue
         merged.append(axis)
     return tuple(merged)
+
+
+def boxes_of_run(shape: Shape, start: int, length: int) -> Iterator[tuple[int, Shape, Shape]]:
+    """Elements [start, start + length) of a row-major tensor as boxes, in order.
+
+    Yields (position in the run, offset, sizes); at most two boxes a dimension.
+    """
+    if not length:
+        return
+    if not shape:
+        yield 0, (), ()
+        return
+    step = math.prod(shape[1:])
+    done = 0
+    while done < length:
+        row, within = divmod(start + done, step)
+        rows = (length - done) // step if not within else 0
+        if rows:
+            yield done, (row, *(0,) * (len(shape) - 1)), (rows, *shape[1:])
+            done += rows * step
+            continue
+        part = min(step - within, length - done)
+        for at, offset, sizes in boxes_of_run(shape[1:], within, part):
+            yield done + at, (row, *offset), (1, *sizes)
+        done += part

@@ -137,7 +137,7 @@ class Sharding:
         """The rank's part as boxes; more than one only where a strided split interleaves."""
         dims = [list(_placed(held)) for held in self.ranges(shape, coordinate)]
         for pieces in itertools.product(*dims):
-            yield Box(*(tuple(values) for values in zip(*pieces, strict=True)))
+            yield Box(*(tuple(piece[part] for piece in pieces) for part in range(3)))
 
     def _along(self, coordinate: Sequence[int]) -> Iterable[tuple[int, Split | None]]:
         return zip(coordinate, self.placements, strict=True)

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from tritoninit.region import Region, Shape
 from tritoninit.stream import Key
 
 CHUNK = 1 << 18  # keys ranked at once: 2 MiB
@@ -42,6 +43,13 @@ def mask_key(key: Key) -> Key:
 def columns_at_once(rows: int, columns: int) -> int:
     """How many columns are ranked together."""
     return max(1, min(columns, CHUNK // rows))
+
+
+def columns_of(region: Region, shape: Shape) -> tuple[int, int]:
+    """The range of the matrix's columns in which a box, or a flat run, of it lies."""
+    if region.global_shape == shape:
+        return region.offset[1], region.offset[1] + region.sizes[1]
+    return 0, shape[1]
 
 
 def window(rows: int, zeros: int, widths: float) -> tuple[int, int]:

@@ -10,6 +10,7 @@ import torch
 
 from tests.conformance.backends import AVAILABLE, GUARD, TORCH, run
 from tests.conformance.cases import CASES, DTYPES, KEY, box, indices
+from tests.conformance.shards import SHARDS
 from tritoninit.fill import fill
 from tritoninit.layout import Placement
 from tritoninit.recipe import Constant, Dirac, Eye, Normal, Recipe, Sparse
@@ -43,11 +44,34 @@ def test_sparse_parts_agree_with_the_whole(name: str) -> None:
     recipe, shape = Sparse(0.3, 1.0), (45, 37)
     whole = run(name, recipe, Region.whole(shape, (37, 1)), shape, KEY, DType.FLOAT32)
     whole = whole[GUARD - 8 :][: 45 * 37].reshape(shape)
-    for offset, sizes in (((7, 0), (20, 37)), ((0, 5), (45, 9)), ((3, 2), (11, 13))):
-        region = box(shape, offset, sizes)
-        part = run(name, recipe, region, shape, KEY, DType.FLOAT32)[GUARD - 8 :]
+    for offset, sizes in (
+        ((7, 0), (20, 37)),
+        ((0, 5), (45, 9)),
+        ((3, 2), (11, 13)),
+        ((0, 36), (45, 1)),
+        ((44, 0), (1, 20)),
+    ):
         rows, columns = (slice(o, o + n) for o, n in zip(offset, sizes, strict=True))
-        assert (part[: region.numel].reshape(sizes) == whole[rows, columns]).all()
+        apart = [(sizes[1] + 3, 1), (1, sizes[0])] if sizes == (45, 9) else []
+        for strides in ((sizes[1], 1), *apart):
+            region = Region(shape, offset, sizes, strides)
+            part = run(name, recipe, region, shape, KEY, DType.FLOAT32)[GUARD - 8 :]
+            part = np.lib.stride_tricks.as_strided(part, sizes, [4 * step for step in strides])
+            assert (part == whole[rows, columns]).all(), region
+    run_of = Region.flat_run(45 * 37, 40, 1000)
+    part = run(name, recipe, run_of, shape, KEY, DType.FLOAT32)[GUARD - 8 :][:1000]
+    assert (part == whole.reshape(-1)[40:1040]).all()
+
+
+@pytest.mark.parametrize("name", [name for name in AVAILABLE if name != "triton"])
+def test_sparse_parts_of_many_columns_agree_with_the_whole(name: str) -> None:
+    """Rows longer than the pieces in which they are generated."""
+    recipe, shape = Sparse(0.4, 1.0), (6, 3000)
+    whole = run(name, recipe, Region.whole(shape, (3000, 1)), shape, KEY, DType.FLOAT32)
+    whole = whole[GUARD - 8 :][: 6 * 3000].reshape(shape)
+    part = run(name, recipe, box(shape, (1, 300), (4, 2500)), shape, KEY, DType.FLOAT32)
+    part = part[GUARD - 8 :][: 4 * 2500].reshape(4, 2500)
+    assert (part == whole[1:5, 300:2800]).all()
 
 
 PATTERNS: dict[str, tuple[Recipe, tuple[int, ...]]] = {
@@ -80,6 +104,8 @@ def test_patterns_equal_torch_on_parts_of_any_kind(name: str, label: str, dtype:
         (Region.whole(shape, tuple(whole.stride())), whole),
         (Region.whole(shape, column_major(shape)), whole),
         (box(shape, offset, sizes), part),
+        (Region(shape, offset, sizes, column_major(sizes)), part),
+        *(one_dimension(shape, dim, whole) for dim in range(len(shape))),
         (Region.flat_run(numel, 9, numel - 20), whole.view(-1)[9 : numel - 11]),
     )
     for region, expected in regions:
@@ -94,6 +120,16 @@ def test_patterns_equal_torch_on_parts_of_any_kind(name: str, label: str, dtype:
         assert torch.equal(got, expected), region
 
 
+def one_dimension(
+    shape: tuple[int, ...], dim: int, whole: torch.Tensor
+) -> tuple[Region, torch.Tensor]:
+    """The third of three parts of the whole along one dimension."""
+    size = shape[dim] - shape[dim] * 2 // 3
+    part = whole.narrow(dim, shape[dim] - size, size)
+    offset = tuple((shape[dim] - size) * (d == dim) for d in range(len(shape)))
+    return box(shape, offset, tuple(part.shape)), part
+
+
 def column_major(shape: tuple[int, ...]) -> tuple[int, ...]:
     """The strides of a tensor whose first dimension is contiguous."""
     return tuple(math.prod(shape[:dim]) for dim in range(len(shape)))
@@ -103,8 +139,8 @@ def column_major(shape: tuple[int, ...]) -> tuple[int, ...]:
 @pytest.mark.skipif("triton" not in AVAILABLE, reason="constants on the host are torch's fill_")
 def test_constants_fill_every_layout(dtype: DType) -> None:
     value = torch.tensor(0.3, dtype=TORCH[dtype][0]).view(TORCH[dtype][1]).item()
-    for label in ("odd size", "misaligned", "transposed", "columns", "five axes"):
-        case = CASES[label]
+    chosen = ("odd size", "misaligned", "transposed", "columns", "five axes")
+    for label, case in {**{name: CASES[name] for name in chosen}, **SHARDS}.items():
         buffer = run("triton", Constant(0.3), case.region, case.shape, case.key, dtype, case.shift)
         _, place = indices(case)
         assert (buffer[place] == value).all(), label

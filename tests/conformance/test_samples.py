@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 
 import numpy as np
@@ -9,10 +10,12 @@ import pytest
 
 from tests.conformance import exact
 from tests.conformance.backends import AVAILABLE, GUARD, run, supports, untouched
-from tests.conformance.cases import CASES, DTYPES, indices
-from tritoninit.recipe import Normal, Recipe, TruncNormal, Uniform
+from tests.conformance.cases import CASES, DTYPES, KEY, Case, indices
+from tests.conformance.shards import SHARDS
+from tritoninit.recipe import Eye, Normal, Recipe, Sparse, TruncNormal, Uniform
 from tritoninit.region import Region
 from tritoninit.sampler import DType, lower
+from tritoninit.stream import Key
 
 RECIPES: dict[str, Recipe] = {
     "uniform": Uniform(-1.25, 2.0),
@@ -51,37 +54,61 @@ def test_samples_equal_exact_rational_arithmetic(name: str, recipe: Recipe, dtyp
         assert buffer[place[i]] == bits_of(expected, dtype), f"element {index[i]}"
 
 
+def check_layout(name: str, recipe: Recipe, case: Case, dtype: DType) -> None:
+    """Every element is the flat stream's, and nothing else was written."""
+    buffer = run(name, recipe, case.region, case.shape, case.key, dtype, case.shift)
+    index, place = indices(case)
+    written = np.zeros(buffer.size, bool)
+    written[place] = True
+    assert (buffer[~written] == np.array(untouched(dtype)).astype(buffer.dtype)).all()
+    assert (buffer[place] == reference(recipe, case.key, dtype, index)).all()
+
+
+def reference(recipe: Recipe, key: Key, dtype: DType, index: np.ndarray) -> np.ndarray:
+    """The bits of these elements from numpy's flat runs; gaps of 2**12 elements part the runs."""
+    order = np.sort(index)
+    edges = np.flatnonzero(np.diff(order) > 1 << 12) + 1
+    found = []
+    for piece in np.split(order, edges) if index.size else []:
+        low, high = int(piece[0]), int(piece[-1]) + 1
+        flat = Region.flat_run(high, low, high - low)
+        bits = run("numpy", recipe, flat, (high,), key, dtype)[GUARD - 8 :]
+        found.append(bits[piece - low])
+    sorted_bits = np.concatenate(found) if found else np.empty(0, np.int64)
+    return sorted_bits[np.argsort(np.argsort(index, kind="stable"), kind="stable")]
+
+
 @pytest.mark.parametrize("label", CASES)
 @pytest.mark.parametrize("dtype", [*DTYPES, DType.FLOAT64], ids=lambda d: d.value)
 @pytest.mark.parametrize("name", AVAILABLE)
 def test_every_layout_holds_the_elements_of_the_flat_stream(
     name: str, dtype: DType, label: str
 ) -> None:
-    case = CASES[label]
-    recipe = RECIPES["normal"]
-    if not supports(name, recipe, dtype):
+    if not supports(name, RECIPES["normal"], dtype):
         pytest.skip(f"{dtype.value} is computed on the host, not by {name}")
-    buffer = run(name, recipe, case.region, case.shape, case.key, dtype, case.shift)
-    index, place = indices(case)
-    written = np.zeros(buffer.size, bool)
-    written[place] = True
-    assert (buffer[~written] == np.array(untouched(dtype)).astype(buffer.dtype)).all()
-    if index.size:
-        low, high = int(index.min()), int(index.max())
-        run_from = min(low, max(0, high - (1 << 16)))
-        flat = Region.flat_run(high + 1, run_from, high + 1 - run_from)
-        reference = run("numpy", recipe, flat, (high + 1,), case.key, dtype)[GUARD - 8 :]
-        assert (buffer[place] == reference[index - run_from]).all()
+    check_layout(name, RECIPES["normal"], CASES[label], dtype)
+
+
+@pytest.mark.parametrize("dtype", [*DTYPES, DType.FLOAT64], ids=lambda d: d.value)
+@pytest.mark.parametrize("name", AVAILABLE)
+def test_every_shard_holds_the_elements_of_the_flat_stream(name: str, dtype: DType) -> None:
+    if not supports(name, RECIPES["uniform"], dtype):
+        pytest.skip(f"{dtype.value} is computed on the host, not by {name}")
+    for number, (label, case) in enumerate(SHARDS.items()):
+        recipe = RECIPES["normal" if number % 2 else "uniform"]
+        try:
+            check_layout(name, recipe, case, dtype)
+        except AssertionError as reason:
+            raise AssertionError(f"{label}: {case}") from reason
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda d: d.value)
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES.keys())
 @pytest.mark.parametrize("name", [name for name in AVAILABLE if name != "numpy"])
 def test_backends_agree_on_every_distribution(name: str, recipe: Recipe, dtype: DType) -> None:
-    for label in ("odd size", "transposed", "columns"):
-        case = CASES[label]
+    for case in (*(CASES[n] for n in ("odd size", "transposed", "columns")), SHARDS["conv on 1"]):
         arguments = (recipe, case.region, case.shape, case.key, dtype, case.shift)
-        assert (run(name, *arguments) == run("numpy", *arguments)).all(), label
+        assert (run(name, *arguments) == run("numpy", *arguments)).all(), case
 
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES.keys())
@@ -92,3 +119,19 @@ def test_float64_agrees_between_numpy_and_numba(recipe: Recipe) -> None:
     for name in AVAILABLE:
         if supports(name, recipe, DType.FLOAT64):
             assert (run(name, *arguments) == reference).all()
+
+
+@pytest.mark.skipif("triton" not in AVAILABLE, reason="of the Triton launches")
+@pytest.mark.parametrize("module", ["triton_", "parts"])
+def test_launches_of_huge_regions(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """64-bit places, and launches split at 2**31 slots, at sizes that a test can hold."""
+    region, shape = SHARDS["both"].region, SHARDS["both"].shape
+    patterns = (Sparse(0.4, 1.0), Eye())
+    small = [run("triton", recipe, region, shape, KEY, DType.FLOAT32) for recipe in patterns]
+    limited = importlib.import_module(f"tritoninit.backends.{module}")
+    monkeypatch.setattr(limited, "LIMIT", 64)
+    for label in ("both", "padded five", "transposed conv", "shard 1, 63 wide", "odd offset"):
+        check_layout("triton", RECIPES["normal"], SHARDS[label], DType.BFLOAT16)
+    for recipe, expected in zip(patterns, small, strict=True):
+        found = run("triton", recipe, region, shape, KEY, DType.FLOAT32)
+        assert (found == expected).all()

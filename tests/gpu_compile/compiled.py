@@ -22,6 +22,8 @@ from triton.compiler import ASTSource
 
 from tests.gpu_compile.variants import (
     BROKEN,
+    DIGEST,
+    DIGEST_AXES,
     LAYOUTS,
     OPERATIONS,
     PARAMS,
@@ -31,8 +33,11 @@ from tests.gpu_compile.variants import (
     Variant,
     variants,
 )
+from tritoninit.backends import triton_digest
 from tritoninit.backends.triton_ import COLUMNS, REGISTERS, ROWS, WARPS, block_of
+from tritoninit.kernels.digest import digest
 from tritoninit.kernels.fill import fill
+from tritoninit.kernels.rows import fill_rows
 from tritoninit.kernels.sparse import column_thresholds
 
 TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
@@ -68,7 +73,15 @@ def operation(out, OPERATION: tl.constexpr, SIZE: tl.constexpr):
 def blocks(variant: Variant) -> int:
     """Counters a program, as the launches choose them."""
     layout = LAYOUTS[variant.layout]
-    return block_of(variant.kind, strided=layout["STRIDED"], wide=layout["WIDE"])
+    scattered = bool(layout["STRIDED"]) or ("AXES" in layout and not layout["ALIGNED"])
+    return block_of(variant.kind, scattered, bool(layout["WIDE"]))
+
+
+def elements(variant: Variant) -> int:
+    """Elements a program."""
+    if variant.kind == DIGEST:
+        return triton_digest.block_of(DIGEST_AXES[variant.layout])
+    return 4 * blocks(variant)
 
 
 def source(variant: Variant) -> ASTSource:
@@ -82,9 +95,14 @@ def source(variant: Variant) -> ASTSource:
         kernel = column_thresholds
         constants = {"ROWS": ROWS, "COLUMNS": COLUMNS}
         types = {"threshold": "*u32", "tie": "*u32", "seed": "u64", "offset": "u64"}
+    elif variant.kind == DIGEST:
+        kernel = digest
+        constants = {"AXES": DIGEST_AXES[variant.layout], "BLOCK": elements(variant)}
+        types = {"table": "*i64", "data": f"*{variant.dtype}", "key": "u64"}
     else:
-        kernel = fill
-        constants = {"KIND": variant.kind, "BLOCK": blocks(variant), **LAYOUTS[variant.layout]}
+        layout = LAYOUTS[variant.layout]
+        kernel = fill_rows if "AXES" in layout else fill
+        constants = {"KIND": variant.kind, "BLOCK": blocks(variant), **layout}
         types = {
             "out": f"*{variant.dtype}",
             "threshold": "*u32",
@@ -92,8 +110,11 @@ def source(variant: Variant) -> ASTSource:
             "constants": ("fp32",) * PARAMS[variant.kind],
             "seed": "u64",
             "offset": "u64",
-            "tiles": "i32",
+            "slots": "u32",
+            "row_slots": "u32",
         }
+        for axis in ("", 1, 2, 3):
+            types |= {f"row_{name}{axis}": "u32" for name in ("size", "inverse", "shift")}
     names = kernel.arg_names
     signature = {n: "constexpr" if n in constants else types.get(n, "i64") for n in names}
     paths = {(names.index(name),): value for name, value in constants.items()}
@@ -103,14 +124,14 @@ def source(variant: Variant) -> ASTSource:
 def compile_variant(variant: Variant, target: Target) -> Listing:
     """Compile as the launches do: WARPS warps, no contraction of products and sums."""
     options = {"num_warps": WARPS, "enable_fp_fusion": variant.kind == "contracted"}
-    if target.backend == "cuda":
+    if target.backend == "cuda" and variant.kind != DIGEST:
         options["maxnreg"] = REGISTERS
     kernel = triton.compile(
         source(variant),
         target=GPUTarget(target.backend, target.arch, target.warp),
         options=options,
     )
-    samples = 4 * blocks(variant) // (WARPS * target.warp)
+    samples = elements(variant) // (WARPS * target.warp)
     if target.backend == "hip":
         return Listing(samples, amdgcn=kernel.asm["amdgcn"])
     with tempfile.NamedTemporaryFile(suffix=".cubin") as cubin:

@@ -15,20 +15,22 @@ COLUMNS = ("FFMA", "FMUL", "IMAD", "LOP3")
 
 
 def main() -> None:
-    head = ["kind", "dtype", "instructions a sample", *COLUMNS, "registers", "stack", "counters"]
+    head = ["kind", "dtype", "layout", "instructions a sample", *COLUMNS]
+    head += ["registers", "stack", "counters"]
     print("|", " | ".join(head), "|")
     print("|", " | ".join("---" for _ in head), "|")
     for kind in PARAMS:
         for dtype in dtypes_of(kind):
-            variant = Variant(kind, dtype, "contiguous")
-            kernel = compile_variant(variant, TARGETS[TARGET])
-            path = full_tile(kernel.sass, WIDE_STORE if WIDE_STORE in kernel.sass else "STG")
-            found = mix(path)
-            shares = [len(path), *(found[name] for name in COLUMNS)]
-            cells = [f"{share / kernel.samples:.2f}" for share in shares]
-            for name in ("REG", "STACK"):
-                cells.append(str(resource(kernel.usage, name)))
-            print("|", " | ".join([kind, dtype, *cells, str(blocks(variant))]), "|")
+            for layout in ("contiguous", "rows"):
+                variant = Variant(kind, dtype, layout)
+                kernel = compile_variant(variant, TARGETS[TARGET])
+                path = full_tile(kernel.sass, WIDE_STORE if WIDE_STORE in kernel.sass else "STG")
+                found = mix(path)
+                shares = [len(path), *(found[name] for name in COLUMNS)]
+                cells = [f"{share / kernel.samples:.2f}" for share in shares]
+                for name in ("REG", "STACK"):
+                    cells.append(str(resource(kernel.usage, name)))
+                print("|", " | ".join([kind, dtype, layout, *cells, str(blocks(variant))]), "|")
 
 
 if __name__ == "__main__":

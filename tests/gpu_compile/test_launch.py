@@ -14,11 +14,12 @@ from triton.backends.compiler import GPUTarget
 from triton.runtime import driver
 
 from tritoninit.backends import triton_
-from tritoninit.kernels.fill import fill
 from tritoninit.recipe import Constant, Dirac, Eye, Normal, Recipe, TruncNormal, Uniform
-from tritoninit.region import Region
+from tritoninit.region import Axis, Region, Spans
 from tritoninit.sampler import DType, Sampler, lower
 from tritoninit.stream import Key
+
+ZERO = Key(0)
 
 
 class NoDevice:
@@ -51,8 +52,8 @@ RECIPES: dict[str, tuple[Recipe, tuple[int, ...]]] = {
 
 def compiled(out: torch.Tensor, region: Region, key: Key, sampler: Sampler) -> Any:
     limits = (out.view(torch.int32).view(torch.uint32),) * 2 if sampler.kind == "mask" else None
-    _, arguments = triton_.launch_arguments(out, region.spans(), key, sampler, limits)
-    return fill.warmup(**arguments, grid=(1,))
+    kernel, _, arguments = triton_.launch_arguments(out, region.spans(), key, sampler, limits)
+    return kernel.warmup(**arguments, grid=(1,))
 
 
 @pytest.mark.parametrize("label", RECIPES)
@@ -89,3 +90,61 @@ def test_launches_that_differ_in_numbers_share_one_kernel() -> None:
         sampler = lower(Normal(float(rows), 1.0), (rows, 64), DType.FLOAT32)
         kernels.add(compiled(out.view(-1), region, key, sampler).hash)
     assert len(kernels) == 1
+
+
+@pytest.mark.usefixtures("no_device")
+def test_shards_of_any_width_share_one_kernel() -> None:
+    """Rows of 16-byte words next to each other, whatever their length and number."""
+    kernels = set()
+    for rows, columns, world in ((64, 256, 8), (4096, 4096, 512), (7, 32, 2), (1 << 16, 80, 5)):
+        width = columns // world
+        out = torch.empty(rows * width)
+        region = Region((rows, columns), (0, width), (rows, width), (width, 1))
+        sampler = lower(Normal(0.0, 1.0), (rows, columns), DType.FLOAT32)
+        kernels.add(compiled(out, region, Key(rows), sampler).hash)
+    assert len(kernels) == 1
+
+
+def flags(spans: Spans, key: Key = ZERO, dtype: torch.dtype = torch.float32) -> dict[str, Any]:
+    """What a launch over rows promises the kernel."""
+    out = torch.empty(8, dtype=dtype)
+    sampler = Sampler("normal", (0.0, 1.0))
+    return triton_.launch_arguments(out, spans, key, sampler, None)[2]
+
+
+def matrix(length: int, stride: int, local: int, first: int = 0) -> Spans:
+    return Spans(first, (Axis(100, stride, local),), (Axis(length, 1, 1),), length)
+
+
+def test_rows_of_whole_words_are_aligned() -> None:
+    assert flags(matrix(64, 1024, 64))["PACKED"]
+    assert flags(matrix(64, 1024, 72))["ALIGNED"]
+    assert not flags(matrix(64, 1024, 72))["PACKED"]
+    for spans in (
+        matrix(62, 1024, 64),
+        matrix(64, 1022, 64),
+        matrix(64, 1024, 66),
+        matrix(64, 1024, 64, first=2),
+    ):
+        assert not flags(spans)["ALIGNED"]
+    assert not flags(matrix(60, 1024, 60), dtype=torch.bfloat16)["ALIGNED"]
+
+
+def test_a_row_costs_at_most_one_block_more_than_its_elements_fill() -> None:
+    for length in range(1, 40):
+        for stride in (1024, 1025, 1026):
+            for first in range(8):
+                spans = matrix(length, stride, length, first)
+                starts = [first + row * stride for row in range(100)]
+                needed = max((start + length - 1) // 4 - start // 4 + 1 for start in starts)
+                assert flags(spans)["row_slots"] == needed <= -(-length // 4) + 1
+
+
+def test_wide_and_carrying_launches_say_so() -> None:
+    assert not flags(matrix(64, 2**40, 64))["WIDE"]
+    wide = flags(matrix(64, 1024, 2**31))
+    assert wide["WIDE"]
+    assert wide["CARRY"]
+    assert flags(matrix(64, 2**30, 64), Key(0, 5))["CARRY"]  # blocks 0 to 99 * 2**28
+    assert not flags(matrix(64, 1024, 64), Key(0, 5))["CARRY"]
+    assert flags(matrix(64, 1024, 64), Key(0, 2**32 - 5))["CARRY"]

@@ -25,6 +25,7 @@ from tests.gpu_compile.variants import (
     OPERATIONS,
     SAMPLERS,
     SPARSE,
+    STORED,
     Variant,
     dtypes_of,
     label,
@@ -45,6 +46,14 @@ FUNCTIONS = re.compile(r"^(ex2|lg2|sin|cos|tanh|rcp|rsqrt)\b")
 
 # Instructions a sample on the path of a full tile, sm_90: float32 moves 4 bytes a sample.
 BUDGET = {"uniform": 15, "normal": 40, "rational": 42}
+# The same for rows next to each other, and with gaps between them.
+ROWS_BUDGET = {
+    ("uniform", "fp32", "rows"): 16.5,
+    ("uniform", "bf16", "rows"): 17,
+    ("normal", "fp32", "rows"): 41.5,
+    ("normal", "bf16", "rows"): 42,
+    ("normal", "fp32", "padded rows"): 42.5,
+}
 
 ours = [(t, v) for t in NVIDIA for v in variants(t) if v.kind not in OPERATIONS + BROKEN]
 sampled = [(t, v) for t, v in ours if v.kind in SAMPLERS]
@@ -129,6 +138,27 @@ def test_full_tiles_are_stored_16_bytes_at_once(
         size = 2 if dtype == "bf16" else 4
         assert count(path, WIDE_STORE) == kernel.samples * size // 16
         assert count(path, "STG") == count(path, WIDE_STORE)
+
+
+@pytest.mark.parametrize("target", NVIDIA)
+@pytest.mark.parametrize("kind", STORED)
+def test_full_tiles_of_rows_are_stored_16_bytes_at_once(
+    listings: dict[str, Listings], target: str, kind: str
+) -> None:
+    for variant in listings[target]:
+        if variant.kind == kind and variant.layout in ("rows", "padded rows"):
+            kernel = listings[target][variant]
+            path = full_tile(kernel.sass)
+            size = 2 if variant.dtype == "bf16" else 4
+            assert count(path, WIDE_STORE) == count(path, "STG") == kernel.samples * size // 16
+
+
+@pytest.mark.parametrize("variant", ROWS_BUDGET, ids="-".join)
+def test_instructions_a_sample_of_rows(
+    listings: dict[str, Listings], variant: tuple[str, str, str]
+) -> None:
+    kernel = listings["sm_90"][Variant(*variant)]
+    assert len(full_tile(kernel.sass)) / kernel.samples <= ROWS_BUDGET[variant]
 
 
 @pytest.mark.parametrize("kind", BUDGET)

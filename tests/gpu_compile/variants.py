@@ -15,7 +15,7 @@ class Target(NamedTuple):
 
 
 class Variant(NamedTuple):
-    """One specialisation of ``kernels/fill.py:fill``, or the other kernels by name."""
+    """One specialisation of ``fill`` or ``fill_rows``, or the other kernels by name."""
 
     kind: str
     dtype: str
@@ -50,22 +50,37 @@ PARAMS = {
 SAMPLERS = [kind for kind, count in PARAMS.items() if count > 1]
 DTYPES = ("fp32", "bf16", "fp16")
 
-# How a launch addresses memory (``kernels/fill.py``): an aligned tensor, rows at any address,
-# strided rows, and strided rows of a tensor whose positions need 64 bits.
-LAYOUTS = {
-    "contiguous": dict(ALIGNED=True, STRIDED=False, ROWS=False, WIDE=False, CARRY=False),
-    "unaligned": dict(ALIGNED=False, STRIDED=False, ROWS=True, WIDE=False, CARRY=True),
-    "strided": dict(ALIGNED=False, STRIDED=True, ROWS=True, WIDE=False, CARRY=True),
-    "wide": dict(ALIGNED=False, STRIDED=True, ROWS=True, WIDE=True, CARRY=True),
+# How a launch addresses memory.  One row (``kernels/fill.py``): aligned, at any address, strided,
+# and strided with positions that need 64 bits.  Many rows (``kernels/rows.py``): aligned without
+# and with a gap between rows, at any address, along four axes, strided, and strided with 64 bits.
+_ONE = dict(ALIGNED=False, STRIDED=False, WIDE=False, CARRY=True)
+_MANY = dict(_ONE, AXES=1, PACKED=False)
+LAYOUTS: dict[str, dict[str, bool | int]] = {
+    "contiguous": dict(_ONE, ALIGNED=True, CARRY=False),
+    "unaligned": _ONE,
+    "strided": dict(_ONE, STRIDED=True),
+    "wide": dict(_ONE, STRIDED=True, WIDE=True),
+    "rows": dict(_MANY, ALIGNED=True, PACKED=True, CARRY=False),
+    "padded rows": dict(_MANY, ALIGNED=True, CARRY=False),
+    "odd rows": _MANY,
+    "axes": dict(_MANY, AXES=4),
+    "strided rows": dict(_MANY, STRIDED=True),
+    "wide rows": dict(_MANY, AXES=4, STRIDED=True, WIDE=True),
 }
 # Layouts differ in integer arithmetic, whatever the kind; ``constant`` has nothing else.
 LAYOUT_KINDS = ("normal", "mask", "constant")
+EVERY_KIND = ("unaligned", "strided", "wide", "rows", "odd rows")  # on sm_90
+OTHER_TARGETS = ("unaligned", "strided", "wide", "rows", "odd rows", "wide rows")
 
 # Kernels that hold one operation, to know what a target makes of it.
 OPERATIONS = ("sqrt_rn", "div_rn")
 # Kernels with what the checks must find: a fast square root, and a contracted product and sum.
 BROKEN = ("approximate", "contracted")
 SPARSE = "column_thresholds"
+STORED = ("uniform", "normal")  # whose stores of rows are counted on all targets
+DIGEST = "digest"
+# Axes along which a digest decodes positions; with one, memory is contiguous.
+DIGEST_AXES = {"contiguous": 1, "two": 2, "four": 4}
 
 
 def dtypes_of(kind: str) -> tuple[str, ...]:
@@ -80,10 +95,16 @@ def variants(target: str) -> list[Variant]:
     for kind in PARAMS:
         dtypes = dtypes_of(kind)
         chosen += [Variant(kind, dtype, "contiguous") for dtype in dtypes[: 3 if full else 2]]
-        if full or kind in LAYOUT_KINDS:
-            chosen += [Variant(kind, dtypes[0], layout) for layout in list(LAYOUTS)[1:]]
+        layouts = EVERY_KIND if full else ()
+        if kind in LAYOUT_KINDS:
+            layouts = tuple(LAYOUTS)[1:] if full else OTHER_TARGETS
+        chosen += [Variant(kind, dtypes[0], layout) for layout in layouts]
+        if kind in STORED:
+            chosen += [Variant(kind, dtype, "rows") for dtype in dtypes[: 2 if full else 1]]
     chosen += [Variant(name, "fp32", "contiguous") for name in (*OPERATIONS, *BROKEN)]
-    return [*chosen, Variant(SPARSE, "u32", "contiguous")]
+    chosen += [Variant(DIGEST, f"u{width}", "contiguous") for width in (8, 16, 32, 64)]
+    chosen += [Variant(DIGEST, "u32", layout) for layout in list(DIGEST_AXES)[1:]]
+    return [*dict.fromkeys(chosen), Variant(SPARSE, "u32", "contiguous")]
 
 
 def layout_only(variant: Variant) -> Variant:

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from tritoninit import Key, init
-from tritoninit.backends import host, host_backend, numba_, threads
+from tritoninit.backends import host_backend, host_regions, numba_, threads
 from tritoninit.sampler import DType
 
 
@@ -61,7 +61,7 @@ def test_kernels_compile_where_nothing_can_be_cached(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize("count", [1, 2, 3, 7])
 def test_threads_do_not_show(count: int) -> None:
     before = torch.get_num_threads()
-    shapes = [(threads.PARALLEL + 1,), (3, threads.PARALLEL), (2 * host.CHUNK + 5,)]
+    shapes = [(threads.PARALLEL + 1,), (3, threads.PARALLEL), (2 * host_regions.CHUNK + 5,)]
     expected = [init.normal_(torch.empty(shape), generator=Key(2)) for shape in shapes]
     strided = [init.normal_(torch.empty(*shape, 2)[..., 0], generator=Key(2)) for shape in shapes]
     torch.set_num_threads(count)

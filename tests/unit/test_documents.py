@@ -11,7 +11,8 @@ import pytest
 import torch
 
 import tritoninit
-from tritoninit import Key, init, sampling, stream
+from tritoninit import Key, init, names, sampling, stream
+from tritoninit.digest import element, header
 from tritoninit.init import distributions
 
 ROOT = Path(__file__).parents[2]
@@ -26,7 +27,7 @@ def test_the_readme_quickstart_runs() -> None:
         exec(compile(block, "README.md", "exec"), {})
 
 
-@pytest.mark.parametrize("module", [stream, distributions], ids=lambda m: m.__name__)
+@pytest.mark.parametrize("module", [stream, names, distributions], ids=lambda m: m.__name__)
 def test_docstring_examples(module: object) -> None:
     result = doctest.testmod(module)  # type: ignore[arg-type]
     assert result.attempted
@@ -61,6 +62,16 @@ def test_the_worked_example() -> None:
     assert row("trunc_normal_(0, 1, -2, 2)") == truncated
     assert row("float64 uniform_(0, 1)") == hexadecimal(init.uniform_(double, generator=key))
     assert row("float64 normal_(0, 1)") == hexadecimal(init.normal_(double, generator=key))
+
+
+def test_the_worked_fingerprint() -> None:
+    key, share = header(NAME, "float32", (2,))
+    assert row("header") == f"k = {key:#x}, adds {share}"
+    for index, bits in enumerate((0x3F800000, 0x80000000)):
+        label = f"element {index}, bits {bits:x}, adds"
+        assert row(label) == str(element(key, index, bits))
+    tensor = torch.tensor([1.0, -0.0])
+    assert row("fingerprint") == tritoninit.fingerprint({NAME: tensor})
 
 
 def test_the_constants_are_those_of_the_code() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tritoninit.region import Axis, Region, Spans, row_major
+from tritoninit.region import Axis, Region, Spans, boxes_of_run, row_major
 
 
 def walk(spans):
@@ -115,3 +115,21 @@ def test_indices_beyond_32_bits_are_exact():
 def test_a_box_that_leaves_the_tensor_is_refused(arguments, text):
     with pytest.raises(ValueError, match=text):
         Region(*arguments)
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(st.data())
+def test_boxes_of_a_run_are_the_run(data):
+    shape = tuple(data.draw(st.lists(st.integers(1, 5), max_size=4)))
+    numel = math.prod(shape)
+    start = data.draw(st.integers(0, numel))
+    length = data.draw(st.integers(0, numel - start))
+    index = np.arange(numel).reshape(shape)
+    boxes = list(boxes_of_run(shape, start, length))
+    found = []
+    for at, offset, sizes in boxes:
+        assert at == len(found)
+        box = index[tuple(slice(o, o + n) for o, n in zip(offset, sizes, strict=True))]
+        found.extend(box.reshape(-1).tolist())
+    assert found == list(range(start, start + length))
+    assert len(boxes) <= max(1, 2 * len(shape))

@@ -21,6 +21,7 @@ from numba.extending import intrinsic
 
 from tritoninit import philox, sampling, sampling64
 from tritoninit.backends.host import Buffer, Write
+from tritoninit.backends.host_regions import Places
 from tritoninit.backends.numba_compile import (
     compiled,
     compiled_scope,
@@ -28,7 +29,9 @@ from tritoninit.backends.numba_compile import (
     put,
     source_hash,
 )
+from tritoninit.digest import Digest
 from tritoninit.recipe import Recipe, Sparse
+from tritoninit.region import Axis
 from tritoninit.sampler import DType, Sampler, lower
 from tritoninit.sparse import Thresholds
 from tritoninit.stream import Key
@@ -200,6 +203,21 @@ class NumbaBackend:
         run = kernel(sampler.kind, dtype, len(params))
         run(params, address_of(out), length, key.seed, key.offset, *places)
 
+    def fill_starts(
+        self,
+        out: Buffer,
+        places: Places,
+        length: int,
+        starts: Places,
+        key: Key,
+        sampler: Sampler,
+        dtype: DType,
+    ) -> None:
+        """Fill short rows at any places; see ``host.HostBackend``."""
+        from tritoninit.backends import numba_rows
+
+        numba_rows.fill_starts(out, places, length, starts, key, sampler, dtype)
+
     def words(
         self, key: Key, first: int, count: int, rows: int, stride: int
     ) -> npt.NDArray[np.uint32]:
@@ -217,8 +235,17 @@ class NumbaBackend:
 
         return numba_sparse.rank(partial(self.words, key), key, rows, columns, zeros, left, count)
 
-    def zero(self, out: Buffer, first: int, limits: Thresholds, key: Key) -> None:
+    def zero(self, out: Buffer, starts: Places, limits: Thresholds, key: Key) -> None:
         """Write the zeros of ``sparse_``; see ``host.HostBackend``."""
-        from tritoninit.backends import numba_sparse
+        from tritoninit.backends import numba_rows, numba_sparse
 
-        numba_sparse.zero(out, first, limits, key)
+        if starts.size == 1:
+            numba_sparse.zero(out, int(starts[0]), limits, key)
+        else:
+            numba_rows.zero(out, starts, limits, key)
+
+    def digest_rows(self, data: Buffer, rows: Axis, inner: Axis, first: int, key: int) -> Digest:
+        """The digest of elements along two axes; see ``host.HostBackend``."""
+        from tritoninit.backends import numba_digest
+
+        return numba_digest.digest_rows(data, rows, inner, first, key)

@@ -10,13 +10,16 @@ import numpy.typing as npt
 
 from tritoninit import sampling, sampling64
 from tritoninit.arith import U64
-from tritoninit.philox import philox4x32
+from tritoninit.digest import Digest
+from tritoninit.philox import HALF, LOW, philox4x32, rounds
 from tritoninit.recipe import Recipe
+from tritoninit.region import Axis
 from tritoninit.sampler import DType, Sampler
 from tritoninit.sparse import Thresholds, is_zeroed, rank_columns
 from tritoninit.stream import Key
 
 Buffer = npt.NDArray[Any]
+Starts = npt.NDArray[np.int64]
 BLOCKS = 1 << 13  # a chunk: 32,768 elements, and some 3 MiB of intermediate arrays
 
 FOUR = {
@@ -96,6 +99,30 @@ class NumpyBackend:
             at = row * row_local
             _fill_run(out[at : at + length], first + row * row_global, key, sampler, dtype)
 
+    def fill_starts(
+        self,
+        out: Buffer,
+        places: Starts,
+        length: int,
+        starts: Starts,
+        key: Key,
+        sampler: Sampler,
+        dtype: DType,
+    ) -> None:
+        """Fill short rows at any places; see ``host.HostBackend``."""
+        lanes = 2 if dtype.is_double else 4
+        sample: Any = (TWO if dtype.is_double else FOUR)[sampler.kind]
+        blocks = (length + 2 * lanes - 2) // lanes
+        together = max(1, BLOCKS // blocks)
+        column = np.arange(length, dtype=np.int64)
+        for top in range(0, starts.size, together):
+            start = starts[top : top + together, None]
+            counter = (start // lanes + np.arange(blocks)).view(np.uint64) + np.uint64(key.offset)
+            samples = sample(*philox4x32(counter.reshape(-1), np.uint64(key.seed)), sampler.params)
+            made = to_storage(np.stack(samples, axis=-1).reshape(start.size, -1), dtype)
+            owned = np.take_along_axis(made, start % lanes + column, axis=1)
+            out[places[top : top + together, None] + column] = owned
+
     def words(
         self, key: Key, first: int, count: int, rows: int, stride: int
     ) -> npt.NDArray[np.uint32]:
@@ -111,8 +138,23 @@ class NumpyBackend:
         """The thresholds of some columns; see ``host.HostBackend``."""
         return rank_columns(partial(self.words, key), rows, columns, zeros, left, count)
 
-    def zero(self, out: Buffer, first: int, limits: Thresholds, key: Key) -> None:
+    def zero(self, out: Buffer, starts: Starts, limits: Thresholds, key: Key) -> None:
         """Write the zeros of ``sparse_``; see ``host.HostBackend``."""
-        drawn = self.words(key, first, out.size, 1, 0)[0]
+        length = out.size // starts.size
         columns = limits.word.size
-        out[is_zeroed(limits, drawn, first // columns, first % columns)] = 0
+        for row, first in zip(out.reshape(-1, length), starts.tolist(), strict=True):
+            drawn = self.words(key, first, length, 1, 0)[0]
+            row[is_zeroed(limits, drawn, first // columns, first % columns)] = 0
+
+    def digest_rows(self, data: Buffer, rows: Axis, inner: Axis, first: int, key: int) -> Digest:
+        """The digest of elements along two axes; see ``host.HostBackend``."""
+        total = Digest()
+        for row in range(rows.size):
+            for done in range(0, inner.size, BLOCKS):
+                step = np.arange(done, min(done + BLOCKS, inner.size), dtype=np.int64)
+                bits = data[row * rows.local + step * inner.local].astype(np.uint64)
+                index = (first + row * rows.stride + step * inner.stride).astype(np.uint64)
+                counter = (index & LOW, index >> HALF, bits & LOW, bits >> HALF)
+                r0, r1, r2, r3 = rounds(*counter, np.uint64(key))
+                total += Digest(int((r1 << HALF | r0).sum()), int((r3 << HALF | r2).sum()))
+        return total

@@ -1,4 +1,4 @@
-"""Filling GPU memory: one Triton launch for a region (the only user of ``kernels``).
+"""Filling GPU memory: a Triton launch or two for a region (the only user of ``kernels``).
 
 Runs on the tensor's device and its current stream.  With ``TRITON_INTERPRET=1`` the same
 kernels run on CPU tensors, which is how they are tested without a GPU.
@@ -6,14 +6,16 @@ kernels run on CPU tensors, which is how they are tested without a GPU.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
 from typing import Any
 
 import torch
 import triton
 
 from tritoninit import sparse
-from tritoninit.kernels.fill import fill as fill_kernel
+from tritoninit.backends.parts import LIMIT, launches
+from tritoninit.kernels.fill import fill as fill_row
+from tritoninit.kernels.rows import fill_rows
 from tritoninit.kernels.sparse import column_thresholds
 from tritoninit.recipe import Recipe, Sparse
 from tritoninit.region import Axis, Region, Spans
@@ -24,15 +26,17 @@ BLOCK = 1024  # counters a program: 4,096 elements; 8 counters a thread amortise
 WARPS = 4
 REGISTERS = 168  # a thread at most, for 3 programs an SM; left alone, ptxas spills some at 96
 GRID = 2**31 - 1  # programs a launch
-LIMIT32 = 2**31 - 8 * BLOCK  # positions below this, plus a tile, fit an int32
 ROWS, COLUMNS = 128, 16  # the tile of the sparse thresholds
 
 
-def block_of(kind: str, strided: bool, wide: bool) -> int:
-    """Counters a program: fewer where the addresses or the constants need registers."""
+def block_of(kind: str, scattered: bool, wide: bool) -> int:
+    """Counters a program: fewer where the addresses or the constants need registers.
+
+    ``scattered`` elements are strided, or lie in rows that are not made of whole words.
+    """
     if kind in ("mask", "diagonal"):
         return BLOCK // 8 if wide else BLOCK // 2
-    if strided:
+    if scattered:
         return BLOCK // 4 if wide else BLOCK // 2
     return BLOCK
 
@@ -59,23 +63,27 @@ def fill(
             rows, columns = shape
             if zeros := recipe.zeros(rows):
                 mask_key = sparse.mask_key(key)
-                limits = _thresholds(out, rows, columns, zeros, mask_key)
+                needed = sparse.columns_of(region, shape)
+                limits = _thresholds(out, rows, columns, needed, zeros, mask_key)
                 mask = Sampler("mask", integers=(1, columns, rows, 0))
                 _launch(out, spans, mask_key, mask, limits)
 
 
 def _thresholds(
-    out: torch.Tensor, rows: int, columns: int, zeros: int, key: Key
+    out: torch.Tensor, rows: int, columns: int, needed: tuple[int, int], zeros: int, key: Key
 ) -> tuple[torch.Tensor, torch.Tensor]:
     if rows >= 2**32:
         raise ValueError(f"sparse_ supports fewer than 2**32 rows, got {rows}")
     limit = torch.empty(columns, dtype=torch.uint32, device=out.device)
     last = torch.empty_like(limit)
-    column_thresholds[(triton.cdiv(columns, COLUMNS),)](
+    left, end = needed
+    column_thresholds[(triton.cdiv(end - left, COLUMNS),)](
         limit,
         last,
         rows,
         columns,
+        left,
+        end,
         zeros,
         key.seed,
         key.offset,
@@ -93,45 +101,11 @@ def _launch(
     sampler: Sampler,
     limits: tuple[torch.Tensor, torch.Tensor] | None = None,
 ) -> None:
-    for part, at in _parts(spans):
-        _launch_part(out[at:], part, key, sampler, limits)
-
-
-def _parts(spans: Spans, at: int = 0) -> Iterator[tuple[Spans, int]]:
-    """Split what one launch cannot address: more than two row axes or four span axes."""
-    first, rows, span, length = spans
-    if len(rows) > 2:
-        axis, rest = rows[0], rows[1:]
-        for i in range(axis.size):
-            moved = Spans(first + i * axis.stride, rest, span, length)
-            yield from _parts(moved, at + i * axis.local)
-    elif len(span) > 4:
-        axis, inner = span[0], span[1:]
-        step = length // axis.size
-        if len(rows) == 2:
-            outer = rows[0]
-            for i in range(outer.size):
-                moved = Spans(first + i * outer.stride, rows[1:], span, length)
-                yield from _parts(moved, at + i * outer.local)
-        else:
-            for i in range(axis.size):
-                moved = Spans(first + i * step, rows, inner, step)
-                yield from _parts(moved, at + i * axis.local)
-    else:
-        yield spans, at
-
-
-def _launch_part(
-    out: torch.Tensor,
-    spans: Spans,
-    key: Key,
-    sampler: Sampler,
-    limits: tuple[torch.Tensor, torch.Tensor] | None,
-) -> None:
-    programs, arguments = launch_arguments(out, spans, key, sampler, limits)
-    if programs > GRID:
-        raise ValueError(f"a launch of {programs} programs exceeds {GRID}; fill it in parts")
-    fill_kernel[(programs,)](**arguments)
+    for part, at in launches(spans):
+        kernel, programs, arguments = launch_arguments(out[at:], part, key, sampler, limits)
+        if programs > GRID:
+            raise ValueError(f"a launch of {programs} programs exceeds {GRID}; fill it in parts")
+        kernel[(programs,)](**arguments)
 
 
 def launch_arguments(
@@ -140,26 +114,16 @@ def launch_arguments(
     key: Key,
     sampler: Sampler,
     limits: tuple[torch.Tensor, torch.Tensor] | None,
-) -> tuple[int, dict[str, Any]]:
-    """The number of programs, and the arguments of ``kernels.fill.fill``."""
+) -> tuple[Any, int, dict[str, Any]]:
+    """The kernel, the number of programs, and the kernel's arguments."""
     first, rows, span, length = spans
-    itemsize = out.element_size()
-    lanes = 4 if itemsize == 4 else 8
-    outer, inner = (Axis(1, 0, 0), Axis(1, 0, 0), *rows)[-2:]
-    row_count = outer.size * inner.size
-    strided = len(span) > 1 or (span[0].local != 1 and length > 1)
     axes = (*(Axis(1, 0, 0),) * 4, *span)[-4:]
-    # Every row must begin at the same place of a 16-byte word as its block.
-    aligned = (out.data_ptr() - first % lanes * itemsize) % 16 == 0 and all(
-        axis.stride % lanes == 0 and axis.local * itemsize % 16 == 0 for axis in rows
-    )
     period, channels, group_rows, centre = sampler.integers or (1, 1, 1, 0)
-    wide = max(length, period, channels, group_rows) >= LIMIT32
-    block = block_of(sampler.kind, strided, wide)
-    tiles = triton.cdiv(length + lanes - 1, 4 * block)
-    reach = first + sum((axis.size - 1) * axis.stride for axis in rows) + length
-    low, high = key.offset + (first // lanes * lanes >> 2), key.offset + (reach >> 2) + block
     limit, last = limits or (out, out)
+    own = _rows_arguments(out, spans, sampler) if rows else _row_arguments(out, spans, sampler)
+    block, lanes = own["BLOCK"], own.pop("lanes")
+    reach = first + sum((axis.size - 1) * axis.stride for axis in rows) + length
+    low, high = key.offset + (first >> 3 << 1), key.offset + (reach >> 2) + block
     arguments: dict[str, Any] = dict(
         out=out,
         first=first,
@@ -173,12 +137,6 @@ def launch_arguments(
         centre=centre,
         threshold=limit,
         tie=last,
-        tiles=tiles,
-        row_size=inner.size,
-        row_stride0=outer.stride,
-        row_stride1=inner.stride,
-        row_local0=outer.local,
-        row_local1=inner.local,
         size1=axes[1].size,
         size2=axes[2].size,
         size3=axes[3].size,
@@ -187,15 +145,73 @@ def launch_arguments(
         local2=axes[2].local,
         local3=axes[3].local,
         KIND=sampler.kind,
-        BLOCK=block,
-        ROWS=row_count > 1,
-        STRIDED=strided,
-        ALIGNED=aligned and not strided,
-        WIDE=wide,
-        CARRY=low >> 32 != high >> 32,
+        STRIDED=_is_strided(spans),
+        CARRY=low >> 32 != high >> 32 or (own["WIDE"] and bool(rows)),
         num_warps=WARPS,
         enable_fp_fusion=False,
+        **own,
     )
     if torch.version.hip is None:
         arguments["maxnreg"] = REGISTERS
-    return row_count * tiles, arguments
+    slots = own["slots"] if rows else triton.cdiv(length + lanes - 1, lanes)
+    return fill_rows if rows else fill_row, triton.cdiv(slots, 4 * block // lanes), arguments
+
+
+def _is_strided(spans: Spans) -> bool:
+    return len(spans.span) > 1 or (spans.span[0].local != 1 and spans.length > 1)
+
+
+def _row_arguments(out: torch.Tensor, spans: Spans, sampler: Sampler) -> dict[str, Any]:
+    """What ``fill`` takes besides: its tiles begin at the block of the row's first element."""
+    strided = _is_strided(spans)
+    word, itemsize = 16 // out.element_size(), out.element_size()
+    aligned = not strided and (out.data_ptr() - spans.first % word * itemsize) % 16 == 0
+    wide = max((spans.length, *sampler.integers[:3])) >= LIMIT
+    block = block_of(sampler.kind, strided, wide)
+    return dict(BLOCK=block, ALIGNED=aligned, WIDE=wide, lanes=word if aligned else 4)
+
+
+def _rows_arguments(out: torch.Tensor, spans: Spans, sampler: Sampler) -> dict[str, Any]:
+    """What ``fill_rows`` takes besides: slots, and how rows lie along up to four axes."""
+    first, rows, span, length = spans
+    strided = _is_strided(spans)
+    word = 16 // out.element_size()
+    aligned = (
+        not strided
+        and out.data_ptr() % 16 == first % word == length % word == 0
+        and all(axis.stride % word == axis.local % word == 0 for axis in rows)
+    )
+    if aligned:
+        lanes, row_slots = word, length // word
+    else:  # rows begin at the same element of a block as the first, or modulo ``step``
+        step = math.gcd(4, *(axis.stride for axis in rows))
+        lanes, row_slots = 4, triton.cdiv(length + 4 - step + first % step, 4)
+    packed = length
+    for axis in reversed(rows):
+        packed = packed * axis.size if axis.local == packed else 0
+    near = 4 * BLOCK // lanes // row_slots + 2  # rows that a program reaches
+    local = sum((axis.size - 1) * axis.local for axis in span)
+    local += sum(min(axis.size - 1, near) * axis.local for axis in rows)
+    far = max((0, *sampler.integers[:3]))
+    if sampler.integers:
+        far += length + sum(min(axis.size - 1, near) * axis.stride for axis in rows)
+    wide = max(local, far) >= LIMIT
+    axes = (*(Axis(1, 0, 0),) * 4, *rows)[-4:]
+    arguments: dict[str, Any] = dict(
+        slots=row_slots * math.prod(axis.size for axis in rows),
+        BLOCK=block_of(sampler.kind, not aligned, wide),
+        AXES=1 if len(rows) == 1 else 4,
+        ALIGNED=aligned,
+        PACKED=aligned and bool(packed),
+        WIDE=wide,
+        lanes=lanes,
+    )
+    for n, axis in enumerate(axes):
+        arguments |= {f"row_stride{n}": axis.stride, f"row_local{n}": axis.local}
+    sizes = {"1": axes[1].size, "2": axes[2].size, "3": axes[3].size, "": row_slots}
+    for name, size in sizes.items():  # see ``kernels.rows.quotient``
+        shift = (size - 1).bit_length()
+        inverse = -(-(1 << (31 + shift)) // size)
+        arguments |= {f"row_inverse{name}": inverse, f"row_shift{name}": shift}
+        arguments[f"row_size{name}" if name else "row_slots"] = size
+    return arguments

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from tritoninit.adapters.transformers import tied_names, unsaved_names
+from tritoninit.materialize import record_plan
 from tritoninit.plan import Fill
 from tritoninit.plan.document import encoded
-from tritoninit.recording import record_model
 from tritoninit.region import Shape
-from tritoninit.stream import STREAM_VERSION, Key
+from tritoninit.stream import STREAM_VERSION
 from tritoninit.writing import Sources
 
 
@@ -114,10 +114,9 @@ def contents_of(model: nn.Module, seed: int = 0) -> Contents:
         ValueError: the seed is out of range, a parameter is not on meta, or the state dict
             holds something that is neither a parameter nor a buffer.
     """
-    recording = record_model(model)
+    recording, plan = record_plan(model, seed)
     fills = {
-        id(target.tensor): fill
-        for target, fill in zip(recording.targets, recording.fills(Key(seed)), strict=True)
+        id(target.tensor): fill for target, fill in zip(recording.targets, plan.fills, strict=True)
     }
     names: dict[int, list[str]] = {}
     tensors: dict[int, Tensor] = {}

@@ -162,6 +162,10 @@ def orthogonal_(
     Haar-distributed, times ``gain``; trailing dimensions are flattened.  Saxe et al., ICLR
     2014; computed in float64 on the whole matrix and rounded once (``orthogonal.py``).
 
+    Every rank that holds a part of a DTensor computes the whole matrix: to wait for another rank
+    to compute and send it takes at least as long.  :func:`tritoninit.materialize`, which sees
+    all matrices of a model, deals them out among the ranks where that is faster.
+
     Args:
         tensor: an n-dimensional tensor, n >= 2
         gain: optional scaling factor

@@ -13,6 +13,7 @@ from torch.nn.parameter import is_lazy
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from tritoninit.dtensor import is_dtensor, local_of, sharding_of
+from tritoninit.names import canonical_name
 from tritoninit.plan import View
 from tritoninit.recipe import Recipe
 from tritoninit.stream import Key
@@ -74,14 +75,6 @@ class Target:
     def __str__(self) -> str:
         shape = list(self.tensor.shape)
         return f"{self.name} ({self.kind} of {self.owner}, {shape}, {dtype_name(self.tensor)})"
-
-
-WRAPPERS = frozenset({"_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_orig_mod"})
-
-
-def canonical_name(name: str) -> str:
-    """The name in the plain model: FSDP1, activation checkpointing and torch.compile prefix it."""
-    return ".".join(part for part in name.split(".") if part not in WRAPPERS)
 
 
 def dtype_name(tensor: Tensor) -> str:

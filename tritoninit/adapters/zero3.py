@@ -1,0 +1,135 @@
+"""DeepSpeed ZeRO-3: parameters that are partitioned into flat runs.
+
+Read from DeepSpeed 0.19.8 (``runtime/zero/partition_parameters.py``): a partitioned parameter
+has ``ds_tensor``, a flat tensor of ``ds_tensor.ds_numel`` elements, the piece numbered
+``ds_zero_partition_rank`` of the row-major tensor of shape ``ds_shape``, the last ones padded;
+``ds_status`` and ``ds_tensor.status`` say whether it is gathered and whether the piece is in
+memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from tritoninit.dtensor import Part
+from tritoninit.layout import Placement
+from tritoninit.materialize import record_plan
+from tritoninit.plan import Plan
+from tritoninit.region import Region, boxes_of_run, row_major
+from tritoninit.stream import Key
+from tritoninit.writing import write_parts
+
+if TYPE_CHECKING:
+    from tritoninit.recording import InitFn
+
+
+def initialize(model: nn.Module, seed: int | Key = 0, init_fn: InitFn | None = None) -> Plan:
+    """Fill the partitions of a model that was built under ``deepspeed.zero.Init``.
+
+    Init code that runs on partitioned parameters sees empty tensors and has no effect; here it
+    runs on full-shape shadows, and each rank writes the run of elements that it holds: the
+    values of :func:`tritoninit.materialize` of the unpartitioned model, bit for bit.  Nothing is
+    gathered or sent, so the ranks do not compare their plans; call it on every rank with the
+    same seed, and before ``deepspeed.initialize``, which copies the values into the optimizer's
+    own precision.  Padding becomes zero.  Parameters that are not partitioned keep their values.
+
+    Args:
+        model: the model; every parameter with a ``ds_tensor`` is filled.
+        seed: see :func:`tritoninit.plan`.
+        init_fn: see :func:`tritoninit.plan`.
+
+    Returns:
+        The plan that was carried out, of the whole tensors.
+
+    Raises:
+        tritoninit.recording.RecordError: a partitioned parameter has no recipe.
+        ValueError: no parameter is partitioned; one is gathered, swapped out, quantised or has a
+            secondary partition (hpZ); or a tensor is on meta.  Nothing has been written then.
+        TypeError: model is not a module, or seed neither an int nor a Key.
+    """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+    partitioned: dict[int, tuple[str, Any]] = {
+        id(p): (name, p) for name, p in model.named_parameters() if _is_partitioned(p)
+    }
+    if not partitioned:
+        raise ValueError("no parameter of the model is partitioned by DeepSpeed ZeRO-3")
+    for name, parameter in partitioned.values():
+        _check(name, parameter)
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if tensor.is_meta:
+            raise ValueError(f"{name} is on meta; materialize it before it is partitioned")
+    stand_ins = {key: _stand_in(parameter) for key, (_, parameter) in partitioned.items()}
+    with _in_place(model, stand_ins):
+        recording, made = record_plan(model, seed, init_fn)
+    originals = {id(stand_ins[key]): parameter for key, (_, parameter) in partitioned.items()}
+    for entry, target in zip(made.fills, recording.targets, strict=True):
+        parameter = originals[id(target.tensor)]
+        flat = parameter.ds_tensor.detach()
+        start = parameter.ds_zero_partition_rank * flat.numel()
+        length = max(0, min(flat.numel(), entry.numel - start))
+        write_parts(entry, list(_parts(flat, entry.shape, start, length)), recording.sources)
+        flat[length:].zero_()
+        torch.autograd.graph.increment_version(parameter.ds_tensor)
+        shadow = target.shadow
+        assert shadow is not None
+        vars(parameter).update(vars(shadow))
+        parameter.requires_grad_(shadow.requires_grad)
+    for module, attributes in recording.attributes:
+        vars(module).update(attributes)
+    return made
+
+
+def _parts(flat: Tensor, shape: tuple[int, ...], start: int, length: int) -> Iterator[Part]:
+    """The run [start, start + length) of a tensor of this shape as boxes of the flat memory."""
+    for at, offset, sizes in boxes_of_run(shape, start, length):
+        strides = row_major(sizes)
+        view = flat.as_strided(sizes, strides, flat.storage_offset() + at)
+        yield Part(view, Placement(Region(shape, offset, sizes, strides), shape))
+
+
+def _is_partitioned(parameter: Tensor) -> bool:
+    return getattr(parameter, "ds_tensor", None) is not None
+
+
+def _check(name: str, parameter: Any) -> None:
+    piece = parameter.ds_tensor
+    if parameter.ds_status.name != "NOT_AVAILABLE":
+        raise ValueError(
+            f"{name} is gathered (ds_status {parameter.ds_status.name}); initialize it while it is"
+            " partitioned"
+        )
+    if piece.status.name != "AVAILABLE":
+        raise ValueError(
+            f"the partition of {name} is not in memory (ds_tensor.status {piece.status.name});"
+            " initialize it before it is swapped out"
+        )
+    if getattr(parameter, "ds_secondary_tensor", None) is not None:
+        raise ValueError(f"{name} has a secondary partition (hpZ), which would keep old values")
+    if hasattr(piece, "ds_quant_scale"):
+        raise ValueError(f"the partition of {name} is quantised; initialize it before it is")
+
+
+def _stand_in(parameter: Any) -> nn.Parameter:
+    shape, dtype = tuple(parameter.ds_shape), parameter.ds_tensor.dtype
+    data = torch.empty(shape, dtype=dtype, device="meta")
+    return nn.Parameter(data, requires_grad=parameter.requires_grad)
+
+
+@contextmanager
+def _in_place(model: nn.Module, stand_ins: dict[int, nn.Parameter]) -> Iterator[None]:
+    """Parameters on meta in the place of partitioned ones, ties kept."""
+    held = [(m, k, p) for m in model.modules() for k, p in m._parameters.items() if p is not None]
+    taken = [(module, key, p) for module, key, p in held if id(p) in stand_ins]
+    try:
+        for module, key, parameter in taken:
+            module._parameters[key] = stand_ins[id(parameter)]
+        yield
+    finally:
+        for module, key, parameter in taken:
+            module._parameters[key] = parameter
