@@ -114,7 +114,7 @@ def contents_of(model: nn.Module, seed: int = 0) -> Contents:
         ValueError: the seed is out of range, a parameter is not on meta, or the state dict
             holds something that is neither a parameter nor a buffer.
     """
-    recording, plan = record_plan(model, seed)
+    recording, plan = record_plan(model, seed, None)
     fills = {
         id(target.tensor): fill for target, fill in zip(recording.targets, plan.fills, strict=True)
     }
