@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, TypeGuard
 
 from torch import Tensor
@@ -76,18 +75,12 @@ def parts_of(tensor: DTensor) -> list[Part]:
     if coordinate is None:
         return []
     shape, local = tuple(tensor.shape), local_of(tensor)
-    return parts_at(local, fitted(sharding, shape, coordinate, local), shape, coordinate)
+    _check_size(local, sharding, shape, coordinate)
+    return parts_at(local, sharding, shape, coordinate)
 
 
-def fitted(sharding: Sharding, shape: Shape, coordinate: Shape, local: Tensor) -> Sharding:
-    """The sharding with the reading of its split factors that gives the local tensor's shape.
-
-    Raises:
-        ValueError: neither does.
-    """
+def _check_size(local: Tensor, sharding: Sharding, shape: Shape, coordinate: Shape) -> None:
     held = tuple(local.shape)
-    if sharding.local_shape(shape, coordinate) != held:
-        sharding = replace(sharding, literal=True)
     expected = sharding.local_shape(shape, coordinate)
     if expected != held and (local.numel() or 0 not in expected):
         raise ValueError(
@@ -95,11 +88,12 @@ def fitted(sharding: Sharding, shape: Shape, coordinate: Shape, local: Tensor) -
             f" {sharding.mesh} holds a part of shape {expected} at mesh coordinate {coordinate},"
             f" but its local tensor has shape {held}"
         )
-    return sharding
 
 
 def parts_at(local: Tensor, sharding: Sharding, shape: Shape, coordinate: Shape) -> list[Part]:
     """The boxes that the rank at a mesh coordinate holds, as views of its local tensor."""
+    if not local.numel():  # FSDP2 gives an empty shard a shape of its own
+        return []
     parts = []
     for box in sharding.boxes(shape, coordinate):
         view = local.detach()
@@ -148,12 +142,19 @@ def split_of(placement: MeshPlacement, dims: int) -> Split | None:
     return Split(dim + dims if dim < 0 else dim, factor)
 
 
+def _is_strided(tensor: DTensor) -> bool:
+    return any(hasattr(p, "split_factor") for p in tensor.placements)
+
+
 def _explicit_order(tensor: DTensor, dims: int) -> Shape | None:
-    """The order of the mesh dimensions where the DTensor was given one of its own (torch 2.10)."""
+    """The order of the mesh dimensions where the DTensor has one of its own (torch 2.10).
+
+    So has a view whose _StridedShard comes of flattening and stands for no order.
+    """
     spec = tensor._spec
     if getattr(spec, "use_strided_shard_as_shard_order", None) is not False:
         return None
     order = [m for entry in getattr(spec, "shard_order", None) or () for m in entry.mesh_dims]
-    if order == sorted(order):
+    if order == sorted(order) and not _is_strided(tensor):
         return None
     return (*order, *(m for m in range(dims) if m not in order))

@@ -51,11 +51,9 @@ class Sharding:
     Args:
         mesh: the sizes of the mesh's dimensions.
         placements: for every mesh dimension a ``Split``, or None where it replicates.
-        order: the mesh dimensions in the order in which they split the tensor; None means from
-            left to right, except that ``Split.factor`` moves a dimension behind those that
-            split before it.
-        literal: apply ``Split.factor`` from left to right, as ``distribute_tensor`` does; it
-            differs from the reordering only where sizes are uneven.
+        order: the mesh dimensions in the order in which they split the tensor, each taking its
+            piece of ``Split.factor`` pieces.  None means from left to right, except that a
+            factor moves a dimension behind those that split before it, where it says which.
         names: of the mesh dimensions; none by default.
 
     Raises:
@@ -66,7 +64,6 @@ class Sharding:
     mesh: Shape
     placements: tuple[Split | None, ...]
     order: Shape | None = None
-    literal: bool = False
     names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -155,13 +152,12 @@ class Sharding:
 
         A factor is resolved into an order, as torch's DTensorSpec does: from right to left, a
         split goes behind the splits whose sizes multiply to its factor.  FSDP2 really splits in
-        that order.
+        that order and ``redistribute`` agrees; ``distribute_tensor``, which goes from left to
+        right, differs where sizes are uneven (7 rows, 3 data by 2 tensor parallel ranks).
         """
         splits = [(m, p.factor) for m, p in enumerate(self.placements) if p and p.dim == dim]
         if self.order is not None:
             return sorted(splits, key=lambda step: self.order.index(step[0]))  # type: ignore[union-attr]
-        if self.literal:
-            return splits
         steps: list[int] = []
         for mesh_dim, factor in reversed(splits):
             before = list(itertools.accumulate((self.mesh[m] for m in steps), mul, initial=1))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from tritoninit.dtensor import coordinate_of, fitted, is_dtensor, local_of, parts_at, split_of
+from tritoninit.dtensor import is_dtensor, parts_at, split_of
 from tritoninit.materialize import record_plan
 from tritoninit.plan import Fill
 from tritoninit.sharding import Sharding
@@ -127,8 +127,7 @@ def _own(fill: Fill, tensor: Tensor) -> Sharding | None:
             f"{fill.name} lies on a mesh of shape {sharding.mesh} whose dimensions have no names;"
             " give init_device_mesh mesh_dim_names"
         )
-    own = coordinate_of(tensor)
-    return sharding if own is None else fitted(sharding, fill.shape, own, local_of(tensor))
+    return sharding
 
 
 def _given(

@@ -14,7 +14,7 @@ def whole(tensor):
 
 
 def assert_equal_to_unsharded(model, reference):
-    """Every tensor gathered by torch, and every shard as torch cuts it from the reference."""
+    """Every tensor gathered by torch, every shard as torch cuts it, and the fingerprint."""
     expected = values(reference)
     for name, tensor in values(model).items():
         name = name.replace("_checkpoint_wrapped_module.", "").replace("_orig_mod.", "")
@@ -28,6 +28,7 @@ def assert_equal_to_unsharded(model, reference):
                 cut = distribute_tensor(want.detach(), mesh, placements, src_data_rank=None)
                 assert torch.equal(tensor._local_tensor, cut._local_tensor), name
     assert not expected
+    assert tritoninit.fingerprint(model) == tritoninit.fingerprint(reference)
 
 
 def reference(build=Net, **options):

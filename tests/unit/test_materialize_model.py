@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 from torch import nn
+from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper
 
 import tritoninit
 from tests.unit.models import on_meta, tensors_of
@@ -250,3 +251,20 @@ def test_a_default_device_around_the_call_does_not_matter():
     with torch.device("meta"):
         tritoninit.materialize(linear, "cpu")
     assert not linear.weight.is_meta
+
+
+def test_a_wrappers_module_is_initialised_once():
+    class Halved(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.empty(4))
+            self.runs = 0
+
+        def reset_parameters(self):
+            self.runs += 1
+            nn.init.ones_(self.weight)
+
+    with torch.device("meta"):
+        model = nn.Sequential(checkpoint_wrapper(Halved()))
+    tritoninit.materialize(model, device="cpu")
+    assert model[0]._checkpoint_wrapped_module.runs == 1

@@ -18,7 +18,7 @@ SHARDINGS = [
     Sharding((4,), (Split(0),)),
     Sharding((3, 2), (Split(0), Split(1))),
     Sharding((2, 3), (Split(0, 3), Split(0))),  # FSDP2 over tensor parallelism
-    Sharding((2, 3), (Split(0, 3), Split(0)), literal=True),  # boxes that interleave
+    Sharding((2, 3), (Split(0, 3), Split(0)), order=(0, 1)),  # boxes that interleave
 ]
 
 

@@ -7,7 +7,7 @@ from operator import index
 import torch
 from torch import Tensor
 
-from tritoninit.dtensor import is_dtensor, local_of
+from tritoninit.dtensor import is_dtensor, local_of, parts_of
 from tritoninit.init.call import Offset, checked, has_no_memory, overridable, shape_of, write
 from tritoninit.layout import check_inference
 from tritoninit.recipe import Dirac, Eye
@@ -60,10 +60,14 @@ def _held(tensor: Tensor, global_shape: Shape | None, global_offset: Offset) -> 
 
     That fill accepts any layout and overlapping memory, so little is checked.
     """
-    check_inference(tensor)
-    if is_dtensor(tensor) or global_shape is not None or global_offset is not None:
-        checked(tensor, global_shape, global_offset)
-    return local_of(tensor) if is_dtensor(tensor) else tensor
+    held = local_of(tensor) if is_dtensor(tensor) else tensor
+    check_inference(held)
+    if global_shape is not None or global_offset is not None:
+        if not has_no_memory(tensor, global_shape, global_offset):
+            checked(tensor, global_shape, global_offset)
+    elif is_dtensor(tensor):
+        parts_of(tensor)
+    return held
 
 
 def _written(tensor: Tensor, held: Tensor) -> Tensor:

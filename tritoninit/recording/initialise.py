@@ -69,9 +69,14 @@ def _outermost(module: nn.Module) -> Iterator[tuple[nn.Module, Callable[[], Any]
 
 
 def _method(module: nn.Module, names: tuple[str, ...]) -> Callable[[], Any] | None:
-    """The first of these methods that the module has and that needs no argument."""
+    """The first of these methods that the module has and that needs no argument.
+
+    Its own: wrappers (activation checkpointing, torch.compile) pass on what they wrap has.
+    """
     for name in names:
-        method = getattr(module, name, None)
+        if name not in vars(module) and not hasattr(type(module), name):
+            continue
+        method = getattr(module, name)
         if not callable(method):
             continue
         parameters = inspect.signature(method).parameters.values()
