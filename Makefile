@@ -16,7 +16,8 @@ BIN := .venv/bin
 RUN_PACKAGES := torch==2.13.0 triton==3.7.1 numba==0.68.1 numpy==2.4.6 tqdm==4.70.1 rich==15.0.0 \
 	setuptools==84.2.1
 DEV_PACKAGES := scipy==1.17.1 mpmath==1.3.0 pytest==9.2.0 hypothesis==6.170.15 \
-	matplotlib==3.11.2 ruff==0.17.6 mypy==2.4.1
+	matplotlib==3.11.2 ruff==0.17.6 mypy==2.4.1 \
+	transformers==5.23.0 safetensors==0.8.0 tokenizers==0.23.3 huggingface_hub==2.4.0
 
 INSTALL := -m pip install --quiet --disable-pip-version-check
 INSTALL_SELF := $(INSTALL) --no-deps --no-build-isolation --editable .

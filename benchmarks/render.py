@@ -9,6 +9,7 @@ import argparse
 import importlib.util
 import json
 import math
+import statistics
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,33 @@ def model(document: dict[str, Any]) -> str:
     return head + "\n" + table(["", "median", "GB/s", "ratio", "samples"], rows)
 
 
+def checkpoint(document: dict[str, Any]) -> str:
+    """The table of bench_checkpoint."""
+    peers = document["transformers"]
+    rows = [
+        *(
+            [
+                f"`tritoninit {name}`",
+                duration(statistics.median(document[f"{name}_seconds"])),
+                f"{document[f'{name}_memory_bytes'] / (1 << 20):.0f} MiB",
+            ]
+            for name in ("init", "verify")
+        ),
+        *(
+            [f"transformers' `{name}`", duration(statistics.median(p[key] for p in peers)), ""]
+            for name, key in (("from_config", "init_seconds"), ("save_pretrained", "save_seconds"))
+        ),
+    ]
+    head = (
+        f"{document['elements'] / 1e6:.5g} M elements, {document['bytes'] / 1e9:.3g} GB in"
+        f" {document['files']} files of at most {document['shard']}; medians of"
+        f" {len(peers)} processes. Memory is what was resident at most, above what was after all"
+        f" imports. Killed {document['kills']} times at random, then continued, the files were"
+        f" {'the same' if document['identical_after_kills'] else 'others'}.\n"
+    )
+    return head + "\n" + table(["", "time", "memory"], rows)
+
+
 def shards(document: dict[str, Any]) -> str:
     """The table of bench_shards."""
     rows = []
@@ -165,6 +193,7 @@ TABLES = {
     "model": model,
     "shards": shards,
     "fingerprint": fingerprints,
+    "checkpoint": checkpoint,
 }
 TITLES = {
     "single": "Single fills",
@@ -172,6 +201,7 @@ TITLES = {
     "model": "A whole model",
     "shards": "Parts of a sharded matrix",
     "fingerprint": "Fingerprints",
+    "checkpoint": "A checkpoint",
 }
 
 

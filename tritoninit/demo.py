@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import importlib.util
 import json
 import random
 import re
@@ -29,7 +28,7 @@ from tritoninit.demo_model import (
 )
 from tritoninit.materialize import materialize, plan
 from tritoninit.oracle import element
-from tritoninit.plan import Fill, Plan, headings, readable_bytes, table_row
+from tritoninit.plan import Fill, Plan, headings, print_table, readable_bytes, table_row
 from tritoninit.recipe import Constant, Normal, TruncNormal
 from tritoninit.sampler import DType
 from tritoninit.stream import STREAM_VERSION
@@ -87,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
         f" {VOCABULARY:,} tokens, {head} head, {dtype_name}: {made.numel / 1e6:.1f} M elements.\n"
     )
     if not options.json:
-        print_plan(made)
+        print_table([headings(sharded=False), *grouped(made)], made.totals())
     say("\nCompiling the kernels on a small model first; the timings are of what follows.")
     small = materialize(build(HEAD, 1, not options.untied, dtype), device, options.seed)
     filled_by_torch(small, device)
@@ -184,26 +183,6 @@ def grouped(made: Plan) -> list[tuple[str, ...]]:
                 name += f"  (x {len(layers) - 1} more)"
             rows.append((name, *rest))
     return rows
-
-
-def print_plan(made: Plan) -> None:
-    """The table, with rich where it is installed and stdout is a terminal."""
-    rows = grouped(made)
-    if sys.stdout.isatty() and importlib.util.find_spec("rich"):
-        from rich.console import Console
-        from rich.table import Table
-
-        table = Table(caption=made.totals(), caption_justify="left")
-        for heading in headings(sharded=False):
-            table.add_column(heading, justify="right" if heading in ("std", "bytes") else "left")
-        for row in rows:
-            table.add_row(*(cell.replace("[", r"\[") for cell in row))
-        Console().print(table)
-        return
-    widths = [max(map(len, column)) for column in zip(headings(sharded=False), *rows, strict=True)]
-    for row in (headings(sharded=False), *rows):
-        print("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip())
-    print(made.totals())
 
 
 def compare(model: Llama, made: Plan) -> Check:

@@ -112,8 +112,13 @@ class Llama(nn.Module):
             nn.init.trunc_normal_(self.head.weight, std=std, a=-CUTOFF * std, b=CUTOFF * std)
 
 
-def build(dim: int, layers: int, tied: bool, dtype: torch.dtype) -> Llama:
-    """The model on meta: it has shapes, and no memory."""
+def build(
+    dim: int = 1280, layers: int = 28, tied: bool = True, dtype: torch.dtype = torch.float32
+) -> Llama:
+    """The model on meta: it has shapes, and no memory.
+
+    Without arguments it is SPEC ``tritoninit.demo_model:build`` of the command line.
+    """
     with torch.device("meta"):
         model = Llama(dim, layers, tied)
     rotary = model.rotary.inverse_frequencies

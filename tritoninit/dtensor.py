@@ -146,7 +146,7 @@ def _is_strided(tensor: DTensor) -> bool:
     return any(hasattr(p, "split_factor") for p in tensor.placements)
 
 
-def _explicit_order(tensor: DTensor, dims: int) -> Shape | None:
+def _explicit_order(tensor: DTensor, count: int) -> Shape | None:
     """The order of the mesh dimensions where the DTensor has one of its own (torch 2.10).
 
     So has a view whose _StridedShard comes of flattening and stands for no order.
@@ -154,7 +154,8 @@ def _explicit_order(tensor: DTensor, dims: int) -> Shape | None:
     spec = tensor._spec
     if getattr(spec, "use_strided_shard_as_shard_order", None) is not False:
         return None
-    order = [m for entry in getattr(spec, "shard_order", None) or () for m in entry.mesh_dims]
-    if order == sorted(order) and not _is_strided(tensor):
+    given = [list(entry.mesh_dims) for entry in getattr(spec, "shard_order", None) or ()]
+    if all(dims == sorted(dims) for dims in given) and not _is_strided(tensor):
         return None
-    return (*order, *(m for m in range(dims) if m not in order))
+    order = [mesh_dim for dims in given for mesh_dim in dims]
+    return (*order, *(m for m in range(count) if m not in order))

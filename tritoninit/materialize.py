@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -15,11 +12,12 @@ from torch import Tensor, nn
 
 from tritoninit import fsdp2
 from tritoninit.agreement import together
-from tritoninit.collective import is_fake, is_first_rank
+from tritoninit.collective import is_fake
 from tritoninit.dtensor import is_dtensor, meshes_of, parts_of
 from tritoninit.memory import allocate, bind
 from tritoninit.owners import Delivery, deal
 from tritoninit.plan import Plan, readable_bytes
+from tritoninit.progress import progress
 from tritoninit.stream import Key
 from tritoninit.writing import write_parts, write_whole
 
@@ -29,8 +27,6 @@ if TYPE_CHECKING:
     from tritoninit.recording import InitFn, Recording, Target
 
 logger = logging.getLogger("tritoninit")
-
-BAR_FROM = 1 << 27  # bytes from which a progress bar is worth a line: 0.125 GiB
 
 
 def plan(model: nn.Module, seed: int | Key = 0, init_fn: InitFn | None = None) -> Plan:
@@ -113,7 +109,7 @@ def materialize(
         with together(meshes, "computing orthogonal matrices"):
             delivery = Delivery(dealt, made.fills, allocated)
             tensors |= delivery.tensors
-    with together(meshes, "filling"), _progress(made.nbytes) as advance:
+    with together(meshes, "filling"), progress(made.nbytes, "materialize") as advance:
         if dealt:
             delivery.carry_out(recording.sources)
         for entry in made.fills:
@@ -193,16 +189,3 @@ def record_plan(
     key = seed if isinstance(seed, Key) else Key(seed)
     recording = record_model(model, init_fn)
     return recording, Plan(key, recording.fills(key))
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[int], object]]:
-    """A bar on a terminal, if tqdm is installed and the work is worth one; on one rank."""
-    worth = total >= BAR_FROM and sys.stderr.isatty() and is_first_rank()
-    if not worth or not importlib.util.find_spec("tqdm"):
-        yield lambda _: None
-        return
-    from tqdm import tqdm
-
-    with tqdm(total=total, unit="B", unit_scale=True, desc="materialize") as bar:
-        yield bar.update

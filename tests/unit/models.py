@@ -48,3 +48,23 @@ def writes_of(code, **kwargs):
 
 def recipes_of(code, **kwargs):
     return [write.recipe for write in writes_of(code, **kwargs)]
+
+
+class Incomplete(nn.Module):
+    """A parameter that nothing fills."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(3))
+
+
+class Failing(nn.Linear):
+    """Init code with an error, once it is built."""
+
+    def __init__(self):
+        super().__init__(2, 2)
+        self.built = True
+
+    def reset_parameters(self):
+        if hasattr(self, "built"):
+            nn.init.normal_(self.weight, std=self.width**-0.5)

@@ -27,11 +27,12 @@ LAYERS = [
     {"init"},
     {"fsdp2"},
     {"recording", "fingerprint"},
-    {"agreement", "memory", "owners"},
+    {"agreement", "memory", "owners", "progress"},
     {"materialize"},
     {"simulate"},
     {"adapters"},
-    {"demo_model", "demo", "cli"},
+    {"spec", "checkpoint"},
+    {"demo_model", "demo", "plot", "commands", "cli"},
 ]
 WITHOUT_TORCH = set().union(*LAYERS[:3]) | {"plan"}
 

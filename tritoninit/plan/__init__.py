@@ -8,19 +8,22 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+from tritoninit.plan.difference import Difference, difference
 from tritoninit.plan.document import encoded, fill_of, key_of
 from tritoninit.plan.entries import Apply, Copy, Fill, View, Write
-from tritoninit.plan.table import aligned, headings, readable_bytes, table_row
+from tritoninit.plan.table import aligned, headings, print_table, readable_bytes, table_row
 from tritoninit.stream import STREAM_VERSION, Key
 
 __all__ = [
     "Apply",
     "Copy",
+    "Difference",
     "Fill",
     "Plan",
     "View",
     "Write",
     "headings",
+    "print_table",
     "readable_bytes",
     "table_row",
 ]
@@ -47,9 +50,12 @@ class Plan:
         return sum(fill.nbytes for fill in self.fills)
 
     def __str__(self) -> str:
+        return "\n".join([*aligned(self.rows()), self.totals()])
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """The cells of the table; the first row holds the headings."""
         sharded = any(fill.sharding for fill in self.fills)
-        rows = [headings(sharded), *(table_row(fill, sharded) for fill in self.fills)]
-        return "\n".join([*aligned(rows), self.totals()])
+        return [headings(sharded), *(table_row(fill, sharded) for fill in self.fills)]
 
     def totals(self) -> str:
         """One line: how many tensors, elements and bytes, and the key."""
@@ -58,6 +64,13 @@ class Plan:
             f"{len(self.fills)} {noun}, {self.numel:,} elements, {readable_bytes(self.nbytes)},"
             f" {self.key}, stream version {STREAM_VERSION}"
         )
+
+    def diff(self, other: Plan) -> Difference:
+        """What is different in another plan: names that one alone has, and what changed.
+
+        Values are compared through recipes and keys; the code that asked for them is not.
+        """
+        return difference(self.fills, other.fills)
 
     def to_json(self) -> str:
         """The plan as JSON; :meth:`from_json` reads it back."""

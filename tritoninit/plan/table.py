@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from collections.abc import Iterable
 
 from tritoninit.plan.entries import Fill
@@ -37,3 +39,23 @@ def aligned(rows: list[tuple[str, ...]]) -> Iterable[str]:
         cells = [cell.ljust(width) for cell, width in zip(row[:-2], widths, strict=False)]
         cells += [cell.rjust(width) for cell, width in zip(row[-2:], widths[-2:], strict=True)]
         yield "  ".join(cells)
+
+
+def print_table(rows: list[tuple[str, ...]], caption: str) -> None:
+    """Print rows, of which the first holds the headings, with rich where it helps.
+
+    That is where stdout is a terminal and rich is installed; else every row is one line of text.
+    """
+    if not (sys.stdout.isatty() and importlib.util.find_spec("rich")):
+        print("\n".join([*aligned(rows), caption]))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(caption=caption, caption_justify="left")
+    for heading in rows[0]:
+        numeric = heading in ("std", "bytes")
+        table.add_column(heading, justify="right" if numeric else "left", overflow="fold")
+    for row in rows[1:]:
+        table.add_row(*(cell.replace("[", r"\[") for cell in row))
+    Console().print(table)
