@@ -1,9 +1,9 @@
 """Initial weights that are the same bits on CPU, on any GPU and under any sharding."""
 
 from tritoninit import init
-from tritoninit.agreement import RankError
 from tritoninit.fingerprint import ReplicaError, fingerprint, fingerprints
 from tritoninit.materialize import materialize, plan
+from tritoninit.ranks.agreement import RankError
 from tritoninit.simulate import simulate
 from tritoninit.stream import STREAM_VERSION, Key
 

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from tritoninit import fsdp2
-from tritoninit.agreement import together
-from tritoninit.collective import is_fake
 from tritoninit.dtensor import is_dtensor, meshes_of, parts_of
 from tritoninit.memory import allocate, bind
-from tritoninit.owners import Delivery, deal
 from tritoninit.plan import Plan, readable_bytes
 from tritoninit.progress import progress
+from tritoninit.ranks.agreement import together
+from tritoninit.ranks.collective import is_fake
+from tritoninit.ranks.owners import Delivery, deal
 from tritoninit.stream import Key
 from tritoninit.writing import write_parts, write_whole
 

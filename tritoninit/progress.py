@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from tritoninit.collective import is_first_rank
+from tritoninit.ranks.collective import is_first_rank
 
 BAR_FROM = 1 << 27  # bytes from which a progress bar is worth a line: 0.125 GiB
 

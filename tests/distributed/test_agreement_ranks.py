@@ -16,7 +16,7 @@ from torch.distributed.tensor import Shard
 import tritoninit
 from tests.distributed.launch import launch, run
 from tests.distributed.models import on_meta
-from tritoninit import collective
+from tritoninit.ranks import collective
 
 implementation = importlib.import_module("tritoninit.materialize")  # not the function
 RANKS = 4

@@ -11,7 +11,7 @@ from torch.distributed.tensor.debug import CommDebugMode
 import tritoninit
 from tests.distributed.launch import run
 from tests.distributed.models import Net, on_meta, values
-from tritoninit import collective, owners
+from tritoninit.ranks import collective, owners
 
 NAMES = [name for name in dir(dist) if name.startswith(("all_", "broadcast", "gather", "scatter"))]
 NAMES += ["barrier", "reduce", "reduce_scatter", "send", "recv", "isend", "irecv"]

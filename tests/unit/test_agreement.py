@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 import tritoninit
-from tritoninit import agreement
 from tritoninit.plan import Plan
+from tritoninit.ranks import agreement
 from tritoninit.sharding import Sharding, Split
 
 ROWS = Sharding((2,), (Split(0),))

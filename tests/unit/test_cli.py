@@ -10,8 +10,7 @@ import torch
 
 import tritoninit
 from tests.unit.stored import mixed, stored_values
-from tritoninit import commands
-from tritoninit.cli import main
+from tritoninit.cli import commands, main
 from tritoninit.plan import Plan
 
 SPEC = "tests.unit.stored:Mixed"

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import tritoninit
-from tritoninit import demo, materialize
-from tritoninit.cli import main
+from tritoninit import materialize
+from tritoninit.cli import demo, main
 from tritoninit.demo_model import build, inverse_frequencies
 from tritoninit.oracle import element
 from tritoninit.recipe import Normal, TruncNormal, Uniform

@@ -21,18 +21,18 @@ LAYERS = [
     {"arith", "philox", "special", "recipe", "sampling", "sampling64", "sparse", "truncated"},
     {"sampler"},
     {"backends"},
-    {"orthogonal", "layout", "dtensor", "generator", "collective", "oracle", "plan"},
+    {"orthogonal", "layout", "dtensor", "generator", "oracle", "plan"},
     {"small", "fill"},
     {"viewing", "writing"},
     {"init"},
-    {"fsdp2"},
+    {"fsdp2", "ranks"},
     {"recording", "fingerprint"},
-    {"agreement", "memory", "owners", "progress"},
+    {"memory", "progress"},
     {"materialize"},
     {"simulate"},
     {"adapters"},
-    {"spec", "checkpoint"},
-    {"demo_model", "demo", "plot", "commands", "cli"},
+    {"checkpoint"},
+    {"demo_model", "cli"},
 ]
 WITHOUT_TORCH = set().union(*LAYERS[:3]) | {"plan"}
 

@@ -8,8 +8,8 @@ from torch import nn
 
 import tritoninit
 from tests.distributed.models import on_meta
-from tritoninit import owners
-from tritoninit.owners import Matrix, costs, deal
+from tritoninit.ranks import owners
+from tritoninit.ranks.owners import Matrix, costs, deal
 from tritoninit.sharding import Sharding, Split
 
 ROWS = Sharding((4,), (Split(0),), names=("dp",))

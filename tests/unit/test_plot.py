@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from tests.unit.models import on_meta
-from tritoninit import plot
 from tritoninit.checkpoint.contents import contents_of
+from tritoninit.cli import plot
 from tritoninit.demo_model import build
 
 

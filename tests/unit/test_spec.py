@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from tritoninit.spec import SpecError, build
+from tritoninit.cli.spec import SpecError, build
 
 LLAMA = {
     "model_type": "llama",

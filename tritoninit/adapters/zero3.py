@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from tritoninit.agreement import together
 from tritoninit.dtensor import Part
 from tritoninit.layout import Placement
 from tritoninit.materialize import record_plan
 from tritoninit.plan import Plan
+from tritoninit.ranks.agreement import together
 from tritoninit.region import Region, boxes_of_run, row_major
 from tritoninit.stream import Key
 from tritoninit.writing import write_parts

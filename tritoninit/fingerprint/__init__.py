@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
-from tritoninit.collective import device_of, gather
 from tritoninit.digest import Digest
 from tritoninit.dtensor import meshes_of
 from tritoninit.fingerprint.entries import entries_of, tensors_of
@@ -18,6 +17,7 @@ from tritoninit.fingerprint.ranks import (
     each_total,
     shares_of,
 )
+from tritoninit.ranks.collective import device_of, gather
 
 if TYPE_CHECKING:
     from torch.distributed import ProcessGroup

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from torch import Tensor
 
-from tritoninit.collective import exchange, exchange_texts, members
 from tritoninit.digest import Digest, header
 from tritoninit.dtensor import Part, coordinate_of, is_dtensor, meshes_of, parts_of, sharding_of
 from tritoninit.fingerprint.local import digests
 from tritoninit.layout import place
+from tritoninit.ranks.collective import exchange, exchange_texts, members
 
 if TYPE_CHECKING:
     from torch.distributed.device_mesh import DeviceMesh

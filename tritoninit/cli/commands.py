@@ -13,15 +13,15 @@ from pathlib import Path
 
 import torch
 
-from tritoninit import spec
 from tritoninit.adapters.transformers import config_for
 from tritoninit.checkpoint.contents import Contents, contents_of
 from tritoninit.checkpoint.shards import divide
 from tritoninit.checkpoint.verify import Difference, stated_metadata, verify
 from tritoninit.checkpoint.write import FolderError, metadata_difference, write
+from tritoninit.cli import spec
+from tritoninit.cli.plot import draw
 from tritoninit.materialize import plan
 from tritoninit.plan import print_table, readable_bytes
-from tritoninit.plot import draw
 from tritoninit.progress import progress
 from tritoninit.recording import RecordError
 from tritoninit.stream import STREAM_VERSION, Key

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from tritoninit.collective import broadcast
 from tritoninit.dtensor import coordinate_of, is_dtensor, parts_of
 from tritoninit.orthogonal import orthogonal
 from tritoninit.plan import Copy, Fill, Write
+from tritoninit.ranks.collective import broadcast
 from tritoninit.recipe import Orthogonal
 from tritoninit.region import Shape
 from tritoninit.writing import Sources, is_local, write_parts

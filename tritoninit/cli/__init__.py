@@ -89,14 +89,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _init(command("init", "write a checkpoint of initial values", INIT))
     _verify(command("verify", "compare a checkpoint with what it should hold", VERIFY))
     demo = command("demo", "fill a half-billion-parameter model from meta", DEMO)
-    from tritoninit.demo import add_arguments
+    from tritoninit.cli.demo import add_arguments
 
     add_arguments(demo)
     options = parser.parse_args(arguments)
     if options.command == "demo":
-        from tritoninit.demo import run
+        from tritoninit.cli.demo import run
     else:
-        from tritoninit.commands import run
+        from tritoninit.cli.commands import run
     return run(options)
 
 

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from tritoninit.collective import exchange, exchange_texts
 from tritoninit.plan import Fill, Plan
 from tritoninit.plan.document import encoded
+from tritoninit.ranks.collective import exchange, exchange_texts
 
 if TYPE_CHECKING:
     from torch.distributed.device_mesh import DeviceMesh

@@ -232,6 +232,6 @@ def expected(fill: Fill, index: int) -> Tensor:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(prog="python -m tritoninit.demo", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tritoninit.cli.demo", description=__doc__)
     add_arguments(parser)
     sys.exit(run(parser.parse_args()))

@@ -1,0 +1,1 @@
+"""What the ranks of a sharded model tell one another: short messages, agreement, matrices."""
