@@ -15,6 +15,7 @@ from tritoninit import Key, init
 
 KEY = Key(31)
 R, S = Replicate(), Shard
+ROWS = (S(0),)
 CONSTANTS = ("constant_", "ones_", "zeros_")
 EACH = list({call.name: call for call in CALLS}.values())
 
@@ -25,7 +26,7 @@ def mesh():
         yield fake_mesh((4,))
 
 
-def shard(mesh, shape, placements=(S(0),), dtype=torch.float32, value=7.0):
+def shard(mesh, shape, placements=ROWS, dtype=torch.float32, value=7.0):
     whole = torch.full(shape, value).to(dtype)
     return distribute_tensor(whole, mesh, placements, src_data_rank=None)
 
@@ -75,7 +76,11 @@ def test_leaf_parameters_in_every_grad_mode(mesh, call, mode):
     parameter = torch.nn.Parameter(shard(mesh, call.shape))
     expected = shard(mesh, call.shape)
     expected._local_tensor.copy_(call.whole(generator=KEY).chunk(4)[1])
-    guards = {"grad": torch.enable_grad, "no_grad": torch.no_grad, "inference": torch.inference_mode}
+    guards = {
+        "grad": torch.enable_grad,
+        "no_grad": torch.no_grad,
+        "inference": torch.inference_mode,
+    }
     with guards[mode]():
         assert call(parameter, generator=KEY) is parameter
     assert parameter.requires_grad
