@@ -16,7 +16,7 @@ from torch.distributed.tensor._redistribute import redistribute_local_tensor
 from torch.distributed.tensor.placement_types import _StridedShard
 
 from tests.distributed.calls import CALLS, FLOATS, Call
-from tests.distributed.fake import fake_mesh, fake_rank
+from tests.distributed.fake import as_torch_shards, fake_mesh, fake_rank
 from tritoninit import Key, init
 from tritoninit.dtensor import coordinate_of, parts_of, sharding_of
 from tritoninit.region import row_major
@@ -34,15 +34,6 @@ PLACEMENTS = [
     (SS(0, split_factor=2), S(0)),
     (SS(0, split_factor=3), R),
 ]
-
-
-def strided(whole, mesh, placements):
-    """The DTensor that torch itself makes of the unsharded tensor, without a collective."""
-    whole = distribute_tensor(whole, mesh, [R] * mesh.ndim, src_data_rank=None)
-    try:
-        return whole.redistribute(placements=placements)
-    except ValueError:  # a _StridedShard that stands for no order of the mesh
-        return distribute_tensor(whole._local_tensor, mesh, placements, src_data_rank=None)
 
 
 def padded(expected):
@@ -67,7 +58,7 @@ def padded(expected):
 
 def check(call, mesh, placements, whole):
     """One rank: the part is the slice, and no memory beside it is written."""
-    expected = strided(whole, mesh, placements)
+    expected = as_torch_shards(whole, mesh, placements)
     tensor, buffer = padded(expected)
     assert call(tensor, generator=KEY) is tensor
     assert torch.equal(tensor._local_tensor, expected._local_tensor), (call, placements)
@@ -124,8 +115,8 @@ def test_init_then_shard_is_shard_then_init_is_every_box_by_its_offset(call, pla
     for rank in range(6):
         with fake_rank(rank, 6):
             mesh = fake_mesh((3, 2))
-            init_then_shard = strided(whole, mesh, placements)
-            shard_then_init = strided(torch.full_like(whole, math.nan), mesh, placements)
+            init_then_shard = as_torch_shards(whole, mesh, placements)
+            shard_then_init = as_torch_shards(torch.full_like(whole, math.nan), mesh, placements)
             call(shard_then_init, generator=KEY)
             at, sharding = coordinate_of(init_then_shard), sharding_of(init_then_shard)
         local = torch.full_like(init_then_shard._local_tensor, math.nan)
@@ -206,8 +197,8 @@ def test_a_part_draws_as_the_whole_does(make):
         for rank, placements in ((0, (R,)), (1, (S(0),)), (16, (S(0),)), (2, (S(-1),))):
             with fake_rank(rank, 17):
                 mesh = fake_mesh((17,))
-                expected = strided(whole, mesh, placements)._local_tensor
-                tensor = strided(torch.full_like(whole, math.nan), mesh, placements)
+                expected = as_torch_shards(whole, mesh, placements)._local_tensor
+                tensor = as_torch_shards(torch.full_like(whole, math.nan), mesh, placements)
                 generator, own = generators()
                 call(tensor, generator=generator)
             assert torch.equal(tensor._local_tensor, expected)
