@@ -128,7 +128,7 @@ def _explicit_order(tensor: DTensor, count: int) -> Shape | None:
     So has a view whose _StridedShard comes of flattening and stands for no order.
     """
     spec = tensor._spec
-    if getattr(spec, "use_strided_shard_as_shard_order", None) is not False:
+    if getattr(spec, "use_strided_shard_as_shard_order", _is_strided(tensor)):
         return None
     given = [list(entry.mesh_dims) for entry in getattr(spec, "shard_order", None) or ()]
     if all(dims == sorted(dims) for dims in given) and not _is_strided(tensor):
