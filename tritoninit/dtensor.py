@@ -68,6 +68,9 @@ def parts_of(tensor: DTensor) -> list[Part]:
     Raises:
         ValueError: a pending Partial, or a local tensor that is not of the size that the
             placements give.
+        RuntimeError: a view that torch made by moving elements between ranks, so that what is
+            written into it never reaches the tensor that it is a view of.
+        RuntimeError: the tensor is a view, but its local memory is a copy: see ``_check_view``.
         TypeError: a placement that is not Shard, _StridedShard, Replicate or Partial.
     """
     sharding = sharding_of(tensor)
@@ -75,6 +78,7 @@ def parts_of(tensor: DTensor) -> list[Part]:
     if coordinate is None:
         return []
     shape, local = tuple(tensor.shape), local_of(tensor)
+    _check_view(tensor, local)
     _check_size(local, sharding, shape, coordinate)
     return parts_at(local, sharding, shape, coordinate)
 
@@ -117,6 +121,23 @@ def with_local(tensor: DTensor, local: Tensor) -> DTensor:
     return DTensor(local, tensor._spec, requires_grad=False)
 
 
+def _check_view(tensor: DTensor, local: Tensor) -> None:
+    """Raise where a write would be lost.
+
+    Slicing a sharded dimension gathers it first: the slice is a view in name alone.
+    """
+    base = tensor._base
+    if base is None or not is_dtensor(base):
+        return
+    if local.untyped_storage()._cdata != local_of(base).untyped_storage()._cdata:
+        raise RuntimeError(
+            f"tensor of shape {tuple(tensor.shape)} is a view of a DTensor of shape"
+            f" {tuple(base.shape)} with placements {base.placements}, but torch made it by moving"
+            " elements between ranks: values written into it would be lost.  Initialize the whole"
+            " DTensor, or its local part with global_shape and global_offset"
+        )
+
+
 def split_of(placement: MeshPlacement, dims: int) -> Split | None:
     """One of torch's placements of a tensor of ``dims`` dimensions.
 
@@ -152,7 +173,7 @@ def _explicit_order(tensor: DTensor, count: int) -> Shape | None:
     So has a view whose _StridedShard comes of flattening and stands for no order.
     """
     spec = tensor._spec
-    if getattr(spec, "use_strided_shard_as_shard_order", None) is not False:
+    if getattr(spec, "use_strided_shard_as_shard_order", _is_strided(tensor)):
         return None
     given = [list(entry.mesh_dims) for entry in getattr(spec, "shard_order", None) or ()]
     if all(dims == sorted(dims) for dims in given) and not _is_strided(tensor):

@@ -236,3 +236,27 @@ def test_an_empty_part_of_any_sizes_is_accepted(mesh):
     for call in (Call("normal_", (1, 5)), Call("eye_", (1, 5)), Call("zeros_", (1, 5))):
         assert call(tensor) is tensor
     assert math.prod(tensor._local_tensor.shape) == 0
+
+
+@pytest.mark.parametrize("name", ["normal_", "constant_", "zeros_"])
+def test_a_slice_of_a_sharded_dimension_is_refused_since_its_values_would_be_lost(mesh, name):
+    call = Call(name, (2, 3), (0.5,) if name == "constant_" else ())
+    parameter = torch.nn.Parameter(shard(mesh, (8, 3)))
+    with torch.no_grad():
+        for view in (parameter[:2], parameter[1], parameter[3:5, :2]):
+            error = refused(call, view)
+            assert type(error) is RuntimeError
+            assert "values written into it would be lost" in str(error)
+    assert (parameter._local_tensor == 7).all()
+
+
+def test_views_that_share_the_parts_memory_are_written(mesh):
+    parameter = torch.nn.Parameter(shard(mesh, (8, 3)))
+    local = parameter._local_tensor
+    with torch.no_grad():
+        init.normal_(parameter.t(), generator=KEY)
+        whole = init.normal_(torch.empty(3, 8), generator=KEY).t()
+        assert torch.equal(local, whole[2:4])
+        init.normal_(parameter[:, :2], generator=KEY)
+        assert torch.equal(local[:, :2], init.normal_(torch.empty(8, 2), generator=KEY)[2:4])
+        assert torch.equal(local[:, 2], whole[2:4, 2])
