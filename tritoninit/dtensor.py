@@ -70,7 +70,6 @@ def parts_of(tensor: DTensor) -> list[Part]:
             placements give.
         RuntimeError: a view that torch made by moving elements between ranks, so that what is
             written into it never reaches the tensor that it is a view of.
-        RuntimeError: the tensor is a view, but its local memory is a copy: see ``_check_view``.
         TypeError: a placement that is not Shard, _StridedShard, Replicate or Partial.
     """
     sharding = sharding_of(tensor)
