@@ -35,7 +35,7 @@ KILLS = 5
 CHILD = """
 import json, sys, time, torch, transformers
 from transformers.models.llama import modeling_llama
-import tritoninit.commands
+import tritoninit.cli.commands
 from tritoninit.cli import main
 
 def status(name):

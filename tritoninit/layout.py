@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from operator import index
-from typing import NamedTuple, SupportsIndex
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -161,10 +161,15 @@ def place(
     numel = math.prod(shape)
     if numel > MAX_NUMEL:
         raise ValueError(f"global_shape={shape} has {numel} elements, more than 2**62")
-    if not isinstance(global_offset, SupportsIndex):
+    if isinstance(global_offset, Iterable):
         offset = as_shape("global_offset", global_offset)
         return Placement(Region(shape, offset, sizes, strides), shape)
-    start = index(global_offset)
+    try:
+        start = index(global_offset)
+    except TypeError:
+        raise TypeError(
+            f"global_offset must be an int or a tuple of ints, got {global_offset!r}"
+        ) from None
     if tensor.dim() != 1:
         raise ValueError(
             f"an int global_offset describes a flat run of a one-dimensional tensor, got"

@@ -1,17 +1,8 @@
-"""What each process of ``test_fingerprint_ranks.py`` does.
-
-    python -m tests.distributed.fingerprint_ranks RANK WORLD STORE RESULTS
-
-runs every check of ``CHECKS`` on one gloo rank and writes what it returns, as JSON.
-"""
+"""What each rank of ``test_fingerprint_ranks.py`` does."""
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Callable
-from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,7 +14,6 @@ from torch.distributed.tensor import DTensor, Partial, Replicate, Shard, distrib
 
 import tritoninit
 
-TIMEOUT = timedelta(seconds=60)
 COLLECTIVES = (
     "all_gather",
     "all_reduce",
@@ -216,18 +206,7 @@ CHECKS: list[Callable[[DeviceMesh], Any]] = [
 ]
 
 
-def main(rank: str, world: str, store: str, results: str) -> None:
-    """Run all checks on a mesh of dp x tp = WORLD / 2 x 2."""
-    torch.set_num_threads(1)
-    dist.init_process_group(
-        "gloo", f"file://{store}", TIMEOUT, rank=int(rank), world_size=int(world)
-    )
-    mesh = init_device_mesh("cpu", (int(world) // 2, 2), mesh_dim_names=("dp", "tp"))
-    found = {check.__name__: check(mesh) for check in CHECKS}
-    Path(results).write_text(json.dumps(found))
-    dist.barrier()
-    dist.destroy_process_group()
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+def check(rank: int) -> dict[str, Any]:
+    """What every check returns on one gloo rank, on a mesh of dp x tp = half the ranks x 2."""
+    mesh = init_device_mesh("cpu", (dist.get_world_size() // 2, 2), mesh_dim_names=("dp", "tp"))
+    return {function.__name__: function(mesh) for function in CHECKS}

@@ -2,50 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-import time
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.distributed.fingerprint_ranks import TWO_MESHES, whole
+from tests.distributed.fingerprint_ranks import TWO_MESHES, check, whole
+from tests.distributed.launch import run
 from tritoninit import fingerprint, fingerprints
 
-ROOT = Path(__file__).parents[2]
 WORLD = 4
-LIMIT_S = 180
 
 
 @pytest.fixture(scope="module")
-def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+def ranks() -> list[dict[str, Any]]:
     """What every rank's checks returned."""
-    folder = tmp_path_factory.mktemp("ranks")
-    module = "tests.distributed.fingerprint_ranks"
-    started = [
-        subprocess.Popen(
-            [
-                *(sys.executable, "-m", module, str(rank), str(WORLD)),
-                *(str(folder / "store"), str(folder / f"{rank}.json")),
-            ],
-            cwd=ROOT,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(WORLD)
-    ]
-    deadline = time.monotonic() + LIMIT_S
-    try:
-        for rank, process in enumerate(started):
-            _, errors = process.communicate(timeout=max(1, deadline - time.monotonic()))
-            assert process.returncode == 0, f"rank {rank}: {errors[-4000:]}"
-    finally:
-        for process in started:
-            process.kill()
-            process.communicate()
-    return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(WORLD)]
+    return run(check, WORLD)
 
 
 def test_every_rank_has_the_number_of_one_process(ranks: list[dict[str, Any]]) -> None:

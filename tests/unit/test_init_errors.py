@@ -222,6 +222,7 @@ BOXES = [
     ({"global_shape": (8, 3), "global_offset": 0}, ValueError, "one-dimensional"),
     ({"global_shape": (8.0, 3), "global_offset": (0, 0)}, TypeError, "tuple of ints"),
     ({"global_shape": (8, 3), "global_offset": (0.5, 0)}, TypeError, "tuple of ints"),
+    ({"global_shape": (8, 3), "global_offset": 0.5}, TypeError, "an int or a tuple of ints"),
     ({"global_shape": 24, "global_offset": 0}, TypeError, "global_shape must be a tuple"),
     ({"global_shape": "ab", "global_offset": 0}, TypeError, "global_shape must be a tuple"),
     ({"global_shape": (8, 3), "global_offset": None}, ValueError, "needs global_offset"),

@@ -2,7 +2,7 @@
 
 Every public name of ``torch.nn.init``, with the same parameters, defaults, return values,
 errors, warnings and deprecated aliases.  Two things differ.  The values are a pure function of
-the key and the element's global index, the same bits on CPU and GPU (``STREAM.md``); and three
+the key and the element's global index, the same bits on CPU and GPU (``STREAM.md``); and the
 arguments are wider:
 
 - ``generator`` also takes a :class:`tritoninit.Key`, which makes the call pure; ``None`` takes
@@ -10,7 +10,9 @@ arguments are wider:
 - ``global_shape`` and ``global_offset`` (keyword-only) fill the part of a larger tensor that
   the argument holds: a box that begins at the tuple ``global_offset``, or, for a
   one-dimensional tensor, the flat run from the row-major index ``global_offset`` on.  Fans,
-  groups and column counts are those of ``global_shape``.
+  groups and column counts are those of ``global_shape``;
+- a ``DTensor``, on any placement, is given this rank's part of the unsharded tensor, without a
+  collective: every rank calls with the same key, or under the same ``torch.manual_seed``.
 
 bfloat16 and float16 values are the float32 values rounded once.  Meta tensors are returned as
 they are and consume nothing.
