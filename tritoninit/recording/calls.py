@@ -150,7 +150,8 @@ def _recording(recorder: Recorder, name: str) -> Callable[[Function], Function]:
                 )
             # The arguments are checked by the initializer itself, on a tensor without memory.
             with recorder.ignoring():
-                given["tensor"] = torch.empty_like(tensor, device="meta")
+                if not tensor.is_meta:
+                    given["tensor"] = torch.empty_like(tensor, device="meta")
                 original(*bound.args, **bound.kwargs)
             recorder.write(tensor, ELEMENTARY[name](given), _key_of(given.get("generator")))
             return tensor

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from torch import nn
@@ -77,14 +77,23 @@ def _method(module: nn.Module, names: tuple[str, ...]) -> Callable[[], Any] | No
         if name not in vars(module) and not hasattr(type(module), name):
             continue
         method = getattr(module, name)
-        if not callable(method):
-            continue
-        parameters = inspect.signature(method).parameters.values()
-        variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-        if all(p.default is not p.empty or p.kind in variadic for p in parameters):
+        if callable(method) and _runs_alone(*_unbound(method)):
             found: Callable[[], Any] = method
             return found
     return None
+
+
+def _unbound(method: Callable[..., Any]) -> tuple[Callable[..., Any], int]:
+    """The function of a method, and how many arguments are bound to it."""
+    function = getattr(method, "__func__", None)
+    return (method, 0) if function is None else (function, 1)
+
+
+@lru_cache(maxsize=1024)  # a model has many modules of few classes
+def _runs_alone(function: Callable[..., Any], bound: int) -> bool:
+    parameters = list(inspect.signature(function).parameters.values())[bound:]
+    variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return all(p.default is not p.empty or p.kind in variadic for p in parameters)
 
 
 def _title(function: object) -> str:
