@@ -150,5 +150,6 @@ def test_shards_are_the_slices_of_the_unsharded_model(name):
     run(check_layout, 4, name)
 
 
-def test_two_ranks():
-    run(check_layout, 2, "fsdp2")
+@pytest.mark.parametrize("name", ["fsdp2", "offloaded", "tensor_parallel", "dimension_1"])
+def test_two_ranks(name):
+    run(check_layout, 2, name)
