@@ -92,6 +92,8 @@ def needed(whole: View, spans: Sequence[Span]) -> tuple[list[int], int]:
     Read from the last write to the first: a write matters where it touches an element that no
     later write replaces.
     """
+    if spans and spans[-1] == Span(whole, True):
+        return [len(spans) - 1], 0  # the usual case
     live = runs_of(whole)
     indices = []
     for index in range(len(spans) - 1, -1, -1):
