@@ -2,7 +2,7 @@
 
 from tritoninit import init
 from tritoninit.fingerprint import ReplicaError, fingerprint, fingerprints
-from tritoninit.materialize import materialize, plan
+from tritoninit.materialize import materialize, plan, record
 from tritoninit.ranks.agreement import RankError
 from tritoninit.simulate import simulate
 from tritoninit.stream import STREAM_VERSION, Key
@@ -18,5 +18,6 @@ __all__ = [
     "init",
     "materialize",
     "plan",
+    "record",
     "simulate",
 ]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,34 @@ if TYPE_CHECKING:
     from tritoninit.recording import InitFn, Recording, Target
 
 logger = logging.getLogger("tritoninit")
+
+
+@contextmanager
+def record() -> Iterator[None]:
+    """Build a model on meta inside, remembering what its constructors do to its tensors.
+
+    ::
+
+        with tritoninit.record():
+            model = build()
+        tritoninit.materialize(model)
+
+    The default device is meta inside.  :func:`plan` and :func:`materialize` then begin with what
+    the constructors gave to each parameter and buffer: computed parameters
+    (``nn.Parameter(torch.randn(n) * s)``), tables, parametrisations, copies of modules.  Init
+    code runs after that, but for what the constructors ran themselves.  The record follows the
+    module and the attribute, so the model may be sharded, wrapped or cast in between.  A
+    parameter that escaped meta (``torch.Tensor(n)``) is put there at the end.  Numbers that
+    follow from no draw can be read (``.item()``, ``.tolist()``, ``.cpu()``).
+
+    Raises:
+        tritoninit.recording.RecordError: a random value was read as a number, or an operation
+            cannot be recorded.
+    """
+    from tritoninit.recording import record_construction
+
+    with record_construction():
+        yield
 
 
 def plan(model: nn.Module, seed: int | Key = 0, init_fn: InitFn | None = None) -> Plan:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from functools import reduce
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from tritoninit.dtensor import Part
+from tritoninit.evaluate import evaluate, operation
 from tritoninit.fill import fill_parts
 from tritoninit.layout import Placement, place
-from tritoninit.plan import Apply, Copy, Fill, View, Write
+from tritoninit.plan import Apply, Compute, Copy, Fill, View, Write
 from tritoninit.recipe import Constant, Normal, TruncNormal, Uniform
 from tritoninit.region import Region, row_major
 from tritoninit.viewing import cut, slicing_of
@@ -62,7 +61,7 @@ def is_local(entry: Fill) -> bool:
     """
     for write in entry.writes:
         recipe, view = write.recipe, _view(entry, write)
-        if isinstance(recipe, Apply) and torch.Tag.pointwise not in _operation(recipe).tags:
+        if isinstance(recipe, Apply) and torch.Tag.pointwise not in operation(recipe.op).tags:
             return False
         if view is not None and slicing_of(view, entry.shape, entry.strides) is None:
             return False
@@ -101,8 +100,8 @@ def _pieces(entry: Fill, view: View | None, part: Part) -> Iterator[Part]:
 
 def _write(parts: list[Part], write: Write, sources: Sources) -> None:
     recipe = write.recipe
-    if isinstance(recipe, Copy):
-        source = sources[recipe.digest]
+    if isinstance(recipe, Copy | Compute):
+        source = values_of(recipe, sources)
         for tensor, (region, shape) in parts:
             tensor.copy_(_box(source.expand(shape), region))
     elif isinstance(recipe, Constant):
@@ -110,13 +109,20 @@ def _write(parts: list[Part], write: Write, sources: Sources) -> None:
             tensor.fill_(recipe.value)
     elif isinstance(recipe, Apply):
         for tensor, _ in parts:
-            _operation(recipe)(tensor, *recipe.args, **dict(recipe.kwargs))
+            operation(recipe.op)(tensor, *recipe.args, **dict(recipe.kwargs))
     else:
         fill_parts(parts, recipe, write.key)
 
 
-def _operation(recipe: Apply) -> Any:
-    return reduce(getattr, recipe.op.split("."), torch.ops.aten)
+def values_of(recipe: Copy | Compute, sources: Sources) -> Tensor:
+    """The values that the recipe copies, in their own shape and dtype."""
+    if isinstance(recipe, Copy):
+        return sources[recipe.digest]
+
+    def write(tensor: Tensor, given: Write) -> None:
+        _write([Part(tensor, place(tensor, None, None))], given, sources)
+
+    return evaluate(recipe, write)
 
 
 def _box(tensor: Tensor, region: Region) -> Tensor:

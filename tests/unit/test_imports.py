@@ -23,7 +23,7 @@ LAYERS = [
     {"backends"},
     {"orthogonal", "layout", "dtensor", "generator", "oracle", "plan"},
     {"small", "fill"},
-    {"viewing", "writing"},
+    {"viewing", "evaluate", "writing"},
     {"init"},
     {"fsdp2", "ranks"},
     {"recording", "fingerprint"},

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+from tritoninit.plan.compute import Argument, Call, Compute, Operand, Step, Symbol
 from tritoninit.plan.difference import Difference, difference
 from tritoninit.plan.document import encoded, fill_of, key_of
 from tritoninit.plan.entries import Apply, Copy, Fill, View, Write
@@ -16,10 +17,16 @@ from tritoninit.stream import STREAM_VERSION, Key
 
 __all__ = [
     "Apply",
+    "Argument",
+    "Call",
+    "Compute",
     "Copy",
     "Difference",
     "Fill",
+    "Operand",
     "Plan",
+    "Step",
+    "Symbol",
     "View",
     "Write",
     "headings",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from typing import Any
 
+from tritoninit.plan.compute import Call, Compute, Operand, Step, Symbol
 from tritoninit.plan.entries import Apply, Copy, Fill, View, Write
 from tritoninit.recipe import (
     Constant,
@@ -25,9 +27,10 @@ RECIPES: dict[str, type[Recipe]] = {
     cls.__name__: cls
     for cls in (
         *(Uniform, Normal, TruncNormal, Constant, Eye, Dirac, Sparse, Orthogonal),
-        *(Copy, Apply),
+        *(Copy, Apply, Compute),
     )
 }
+PARTS: dict[str, type] = {cls.__name__: cls for cls in (Call, Operand, Step, Symbol)}
 
 
 def encoded(value: Any) -> Any:
@@ -43,6 +46,9 @@ def encoded(value: Any) -> Any:
     if isinstance(value, Recipe):
         arguments = {f.name: encoded(getattr(value, f.name)) for f in fields(value)}
         return {"recipe": type(value).__name__, **arguments}
+    if type(value) in PARTS.values():
+        parts = {f.name: encoded(getattr(value, f.name)) for f in fields(value)}
+        return {"part": type(value).__name__, **parts}
     if is_dataclass(value):
         return {f.name: encoded(getattr(value, f.name)) for f in fields(value)}
     return value
@@ -52,11 +58,31 @@ def _decoded(value: Any) -> Any:
     if isinstance(value, list):
         return tuple(_decoded(item) for item in value)
     if isinstance(value, dict):
+        if "part" in value:
+            return _part(value)
         if "float" in value:
             return float(value["float"])
         real, imaginary = value["complex"]
         return complex(_decoded(real), _decoded(imaginary))
     return value
+
+
+def _part(entry: dict[str, Any]) -> Any:
+    """A piece of a Compute."""
+    readers: dict[str, Callable[[Any], Any]] = {"view": _view, "write": _write, "key": _key}
+    part = PARTS[entry["part"]]
+    given = {f.name: readers.get(f.name, _decoded)(entry[f.name]) for f in fields(part)}
+    return part(**given)
+
+
+def _view(entry: dict[str, Any] | None) -> View | None:
+    if entry is None:
+        return None
+    return View(**{name: _decoded(value) for name, value in entry.items()})
+
+
+def _key(pair: list[int] | None) -> Key | None:
+    return None if pair is None else key_of(pair)
 
 
 def key_of(pair: list[int]) -> Key:
@@ -67,11 +93,7 @@ def key_of(pair: list[int]) -> Key:
 def _write(entry: dict[str, Any]) -> Write:
     arguments = {name: _decoded(value) for name, value in entry["recipe"].items()}
     recipe = RECIPES[arguments.pop("recipe")](**arguments)
-    view = entry["view"]
-    if view is not None:
-        view = View(**{name: _decoded(value) for name, value in view.items()})
-    key = None if entry["key"] is None else key_of(entry["key"])
-    return Write(recipe, view, entry["draw"], key)
+    return Write(recipe, _view(entry["view"]), entry["draw"], _key(entry["key"]))
 
 
 def _sharding(entry: dict[str, Any] | None) -> Sharding | None:

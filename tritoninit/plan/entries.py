@@ -123,6 +123,8 @@ class Fill:
         if len(self.writes) != 1:
             return None
         (write,) = self.writes
-        if isinstance(write.recipe, Copy | Apply):
+        shape = self.shape if write.view is None else write.view.shape
+        try:
+            return write.recipe.expected_std(shape)
+        except NotImplementedError:
             return None
-        return write.recipe.expected_std(self.shape if write.view is None else write.view.shape)

@@ -1,8 +1,10 @@
 """What each tensor of a model should hold, learnt by running its init code on shadows.
 
-Shadows are meta tensors of full shape in the place of the model's own; two layers see every
-write to them (``calls.py``, ``operations.py``).  No memory is touched: afterwards the model is
-what it was, and each tensor on meta has the writes that decide its values.
+Shadows are meta tensors of full shape in the place of the model's own; three layers see every
+write to them (``calls.py``, ``operations.py``, ``literals.py``).  No memory is touched:
+afterwards the model is what it was, and each tensor on meta has the writes that decide its
+values.  Constructors that ran under ``record()`` (``construction.py``) come first, init code
+after them.
 """
 
 from __future__ import annotations
@@ -10,26 +12,37 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from tritoninit.dtensor import is_dtensor, sharding_of
-from tritoninit.plan import Apply, Fill, View, Write
+from tritoninit.plan import Apply, Fill, Write
 from tritoninit.recording.calls import intercepted
-from tritoninit.recording.coverage import Span, needed
-from tritoninit.recording.initialise import InitFn, initialise
+from tritoninit.recording.construction import (
+    Construction,
+    constructions_of,
+    is_recording,
+    record_construction,
+)
+from tritoninit.recording.disguise import unmasked
+from tritoninit.recording.initialise import Built, InitFn, initialise
+from tritoninit.recording.keying import Keying
+from tritoninit.recording.literals import LiteralMode
 from tritoninit.recording.operations import OperationMode
+from tritoninit.recording.program import ProgramError, compiled
 from tritoninit.recording.recorder import Recorder
+from tritoninit.recording.resolve import resolve
 from tritoninit.recording.shadows import Shadows
 from tritoninit.recording.targets import (
     RecordError,
     Target,
-    Written,
     dtype_name,
     find_targets,
 )
-from tritoninit.stream import Key, parameter_key
+from tritoninit.recording.trace import Event, Memory, Operation, Ref, unwritten
+from tritoninit.stream import Key
 
-__all__ = ["InitFn", "RecordError", "Recording", "Target", "record_model"]
+__all__ = ["InitFn", "RecordError", "Recording", "Target", "record_construction", "record_model"]
 
 
 @dataclass(frozen=True)
@@ -45,96 +58,171 @@ class Recording:
 
     def fills(self, key: Key) -> tuple[Fill, ...]:
         """The plan's entries under a root key."""
-        return tuple(_fill(target, key) for target in self.targets)
+        keying = Keying(key, self.targets)
+        return tuple(_fill(target, keying) for target in self.targets)
 
 
 def record_model(model: nn.Module, init_fn: InitFn | None = None) -> Recording:
-    """Run the model's init code on shadows.
+    """Run the model's init code on shadows, after what its constructors were seen to do.
 
     Raises:
         RecordError: a tensor on meta is not fully written, or written in a way that cannot be
             replayed.
+        RuntimeError: a ``record()`` is open.
     """
+    if is_recording():
+        raise RuntimeError("a model cannot be planned while record() is open; leave it first")
     targets = find_targets(model)
+    constructions = constructions_of(model)
+    recorder = Recorder(list(constructions))
     shadows = Shadows(model, targets)
     with shadows.in_place():
-        recorder = Recorder(targets)
-        with intercepted(recorder), OperationMode(recorder):
-            initialise(model, recorder, targets, init_fn)
+        filled = _begin(recorder, targets, constructions)
+        ran = set().union(*(construction.ran for construction in constructions))
+        with intercepted(recorder), LiteralMode(recorder), OperationMode(recorder):
+            initialise(model, recorder, targets, init_fn, Built(filled, ran))
         for state in shadows.states:
             state.check_structure()
-        for target, tensor in shadows.assigned():
-            _assign(recorder, target, tensor)
+        values = [(target, *_value(recorder, target, held)) for target, held in shadows.held()]
         attributes = shadows.changed_attributes()
-    planned = [target for target in targets if target.shadow is not None]
-    _check_shadows(recorder, planned)
-    _keep_needed(planned, init_fn is not None)
-    return Recording(planned, recorder.sources, attributes)
+    _check_complete(values, init_fn is not None)
+    for target, ref, assigned in values:
+        target.writes = unmasked(resolve(ref))
+        if assigned:
+            origin = f"assignment to {target.name}"
+            target.writes = [write._replace(origin=origin) for write in target.writes]
+        _check_programs(target)
+    return Recording([target for target, *_ in values], recorder.sources, attributes)
 
 
-def _assign(recorder: Recorder, target: Target, tensor: Tensor) -> None:
-    """A new tensor in the place of the shadow: its values are copied."""
+def _begin(
+    recorder: Recorder, targets: list[Target], constructions: list[Construction]
+) -> set[int]:
+    """Follow the shadows, with the constructors' values in them.
+
+    Returns:
+        The ids of the modules whose own tensors on meta all have such values.
+    """
+    filled: dict[int, bool] = {}
+    for target in targets:
+        memory = recorder.follow(target.tensor if target.shadow is None else target.shadow)
+        memory.target = target
+        complete = True
+        if target.shadow is not None:
+            values = (value for c in constructions if (value := c.value_of(target)) is not None)
+            value = next(values, None)
+            complete = value is not None and _repeat(recorder, value, memory, target)
+            plain = not target.is_sharded and target.tensor.storage_offset() == 0
+            if plain:  # init code may hold the tensor itself
+                recorder.memories[target.tensor.untyped_storage()._cdata] = memory
+        for slot in target.slots:
+            filled[id(slot.module)] = filled.get(id(slot.module), True) and complete
+    return {module for module, complete in filled.items() if complete and constructions}
+
+
+def _repeat(recorder: Recorder, value: Ref, memory: Memory, target: Target) -> bool:
+    """Begin a shadow's events with those that a value comes from; False if it has gaps."""
+    events, left = value.events()
+    same = value.view == memory.tensor_view and value.dtype == memory.dtype == value.memory.dtype
+    for event in events:
+        copied = Event(recorder.now(), event.recipe, event.view, event.key, event.origin, event)
+        if isinstance(event.recipe, Operation):
+            view, dtype = event.view, value.memory.dtype
+            source = Ref(value.memory, event.time + 1, view, dtype)
+            place = Ref(memory, recorder.now(), view, memory.dtype)
+            copied.recipe = Operation(
+                torch.ops.aten.copy_.default, (place, source), {}, [None], [place]
+            )
+        elif not same and (isinstance(event.recipe, Apply) or event.view != value.view):
+            break
+        if same or event.view == value.view:
+            copied.view = event.view if same else memory.tensor_view
+            memory.events.append(copied)
+    else:
+        if same or all(event.view == value.view for event in events):
+            return not left
+    memory.events.clear()
+    place = Ref(memory, recorder.now(), memory.tensor_view, memory.dtype)
+    operation = Operation(torch.ops.aten.copy_.default, (place, value), {}, [None], [place])
+    if not left:
+        origin = events[-1].origin if events else ""
+        memory.events.append(Event(recorder.now(), operation, place.view, None, origin))
+    return not left
+
+
+def _value(recorder: Recorder, target: Target, held: Tensor) -> tuple[Ref, bool]:
+    """What init code left in a target's place, and whether it is a new tensor."""
+    assigned = held is not target.shadow
+    geometry = tuple(held.shape), held.dtype
     with recorder.at("init code"):
-        geometry = (tuple(tensor.shape), tensor.dtype)
-        if tensor.is_meta or geometry != (tuple(target.tensor.shape), target.tensor.dtype):
+        if geometry != (tuple(target.tensor.shape), target.tensor.dtype):
+            doing = "assigned a tensor" if assigned else "changed it to one"
             raise recorder.refuse(
-                f"assigned a tensor on {tensor.device} of shape {list(tensor.shape)} and dtype"
-                f" {dtype_name(tensor)}; only a real tensor of the same shape and dtype can be"
-                " assigned",
+                f"{doing} on {held.device} of shape {list(held.shape)} and dtype"
+                f" {dtype_name(held)}; only one of the same shape and dtype can take its place",
                 target,
             )
-        source = recorder.find(tensor)
-        if source is not None and source.stale:
+        source = recorder.find(held)
+        if source is not None and source.shadow is None:
             raise recorder.refuse(f"assigned {source}, which keeps its own values", target)
-    recipe = recorder.copy(tensor)
-    target.writes.append(Written(recipe, target.whole, None, f"assignment to {target.name}"))
+        ref = recorder.ref(held)
+    if ref.view.strides != target.whole.strides and assigned:
+        whole = target.whole
+        strided = torch.empty_strided(whole.shape, whole.strides, dtype=held.dtype, device="meta")
+        memory = recorder.follow(strided)
+        place = Ref(memory, recorder.now(), whole, held.dtype)
+        copy = Operation(torch.ops.aten.copy_.default, (place, ref), {}, [None], [place])
+        memory.events.append(Event(recorder.now(), copy, whole, None, "init code"))
+        ref = Ref(memory, recorder.now(), whole, held.dtype)
+    return ref, assigned
 
 
-def _check_shadows(recorder: Recorder, targets: list[Target]) -> None:
-    for target in targets:
-        shadow = target.shadow
-        assert shadow is not None
-        geometry = tuple(shadow.shape), tuple(shadow.stride()), int(shadow.storage_offset())
-        if View(*geometry) != target.whole or recorder.find(shadow) is not target:
-            raise RecordError(
-                f"init code changed the shape, strides or memory of {target}; write into the"
-                " tensor as it is (copy_, not an assignment to .data or resize_)"
-            )
-
-
-def _keep_needed(targets: list[Target], has_init_fn: bool) -> None:
-    """Keep the writes that decide the values; raise where an element has none."""
+def _check_complete(values: list[tuple[Target, Ref, bool]], has_init_fn: bool) -> None:
+    """Raise where an element has no recipe."""
     missing = []
-    for target in targets:
-        spans = [Span(w.view, not isinstance(w.recipe, Apply)) for w in target.writes]
-        indices, left = needed(target.whole, spans)
-        target.writes = [target.writes[index] for index in indices]
+    for target, ref, _ in values:
+        left = ref.events()[1]
         if left == target.tensor.numel() and left:
             missing.append(f"  {target}: nothing fills it")
         elif left:
             missing.append(f"  {target}: {left:,} elements are filled by nothing")
+        elif any(isinstance(e.recipe, Operation) for e in ref.events()[0]) and unwritten(ref):
+            missing.append(f"  {target}: it is computed from elements that nothing fills")
     if missing:
         advice = (
             "Have init_fn fill them (it runs in the place of reset_parameters and init_weights)."
             if has_init_fn
-            else "Give the module a reset_parameters() that fills them, or pass init_fn."
+            else "Build the model under tritoninit.record(), give the module a reset_parameters()"
+            " that fills them, or pass init_fn."
         )
         count = "1 tensor has" if len(missing) == 1 else f"{len(missing)} tensors have"
         raise RecordError("\n".join([f"{count} no recipe:", *missing, advice]))
 
 
-def _fill(target: Target, key: Key) -> Fill:
+def _check_programs(target: Target) -> None:
+    """Raise where values cannot be computed; the keys are of no account."""
+    for written in target.writes:
+        if written.value is not None:
+            try:
+                compiled(written.value, lambda _: (0, Key(0)))
+            except ProgramError as error:
+                raise RecordError(f"{target} cannot be computed: {error}") from None
+
+
+def _fill(target: Target, keying: Keying) -> Fill:
     whole = target.whole
     writes = []
-    draws = 0
     for written in target.writes:
         view = None if written.view == whole else written.view
-        if written.recipe.is_random:
-            place = written.key or parameter_key(key, target.name, draws)
-            writes.append(Write(written.recipe, view, draws, place))
-            draws += 1
+        recipe = written.recipe
+        if recipe is None:
+            program = compiled(written.value, lambda event: keying.key_of(event, target))
+            writes.append(Write(program, view))
+        elif recipe.is_random:
+            draw, key = keying.key_of(written.event, target)
+            writes.append(Write(recipe, view, draw, written.event.key or key))
         else:
-            writes.append(Write(written.recipe, view))
+            writes.append(Write(recipe, view))
     return Fill(
         name=target.name,
         aliases=target.names[1:],

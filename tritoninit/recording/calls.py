@@ -110,10 +110,8 @@ def _tensor_of(args: tuple[Any, ...], kwargs: Arguments) -> Any:
 
 
 def _is_recorded(recorder: Recorder, tensor: Any) -> bool:
-    """The model's tensors, on meta or not, and temporaries on meta."""
-    return isinstance(tensor, torch.Tensor) and (
-        tensor.is_meta or recorder.find(tensor) is not None
-    )
+    """The model's tensors, on meta or not, and others that are followed."""
+    return recorder.is_followed(tensor) or recorder.find(tensor) is not None
 
 
 def _ours(recorder: Recorder, name: str) -> Callable[[Function], Function]:

@@ -6,7 +6,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import nn
 
@@ -16,18 +16,31 @@ from tritoninit.recording.targets import Target
 InitFn = Callable[[nn.Module], Any]
 
 OWN = ("reset_parameters", "_reset_parameters")
-WHOLE = ("init_weights", "initialize_weights")
+# transformers has both, and its init_weights() does nothing on meta.
+WHOLE = ("initialize_weights", "init_weights")
+
+
+class Built(NamedTuple):
+    """What recorded constructors did: modules (by id) that they filled, methods that they ran."""
+
+    filled: set[int]
+    ran: set[tuple[type, str]]
 
 
 def initialise(
-    model: nn.Module, recorder: Recorder, targets: list[Target], init_fn: InitFn | None
+    model: nn.Module,
+    recorder: Recorder,
+    targets: list[Target],
+    init_fn: InitFn | None,
+    built: Built,
 ) -> None:
     """Run the init code of every module that holds a tensor on meta, itself or below.
 
     With ``init_fn``, that function for every module.  Without, ``reset_parameters()`` or
-    ``_reset_parameters()`` of every module, children first, and then ``init_weights()`` or
-    ``initialize_weights()`` of the outermost modules that have it.  Methods that need
-    arguments are left out.
+    ``_reset_parameters()`` of every module, children first, and then ``initialize_weights()``
+    or ``init_weights()`` of the outermost modules that have it.  Methods that need arguments
+    are left out, and so is what constructors did already: the first kind where they filled the
+    module's own tensors, the second where they called it.
     """
     owners = {id(slot.module) for t in targets if t.shadow is not None for slot in t.slots}
     order = list(_children_first(model, "", set()))
@@ -42,11 +55,11 @@ def initialise(
             continue
         if init_fn is not None:
             _run(recorder, name, module, _title(init_fn), partial(init_fn, module))
-        elif method := _method(module, OWN):
+        elif id(module) not in built.filled and (method := _method(module, OWN)):
             _run(recorder, name, module, method.__name__, method)
     if init_fn is None:
         for module, method in _outermost(model):
-            if id(module) in concerned:
+            if id(module) in concerned and (type(module), method.__name__) not in built.ran:
                 _run(recorder, names[id(module)], module, method.__name__, method)
 
 

@@ -1,4 +1,4 @@
-"""The second layer: every operation dispatched while init code runs, keyed by memory.
+"""The second layer: every operation dispatched while code runs, keyed by memory.
 
 Methods of tensors (``normal_``, ``fill_``, ``copy_``, ``w[i] = x``) reach this layer through
 whatever views, slices and ``.data`` they are written, because a view shares its storage.
@@ -6,7 +6,6 @@ whatever views, slices and ``.data`` they are written, because a view shares its
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -15,23 +14,21 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from tritoninit.init.parity import check_normal, check_random_dtype, check_uniform
 from tritoninit.plan import Apply
-from tritoninit.recipe import Constant, Normal, Uniform
-from tritoninit.recording.recorder import Keyed, Recorder
-from tritoninit.recording.targets import Target
+from tritoninit.recipe import Constant, Normal, Recipe, Uniform
+from tritoninit.recording.recorder import Recorder, flat
+from tritoninit.recording.targets import storage_of
+from tritoninit.recording.trace import Operation, Ref, view_of
 
 SCALARS = (bool, int, float, complex, str, type(None))
-UNKNOWN = (
-    "cannot be recorded; use torch.nn.init, normal_, uniform_, fill_, copy_ of a real tensor, or"
-    " an in-place operation with numbers only"
+UNFILLED = frozenset(
+    {"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "empty_permuted"}
 )
-
-
-def _flat(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _flat(item)
+CONSTANTS = {"zeros": 0, "zeros_like": 0, "new_zeros": 0, "ones": 1, "ones_like": 1, "new_ones": 1}
+RANDOM: dict[str, Recipe] = {
+    **{name: Normal(0.0, 1.0) for name in ("randn", "randn_like")},
+    **{name: Uniform(0.0, 1.0) for name in ("rand", "rand_like")},
+}
+HARMLESS = frozenset({"_debug_has_internal_overlap.default", "detach.default", "alias.default"})
 
 
 def _split(
@@ -43,7 +40,7 @@ def _split(
     for position, argument in enumerate(func._schema.arguments):
         value = args[position] if position < len(args) else kwargs.get(argument.name)
         is_written = argument.alias_info is not None and argument.alias_info.is_write
-        (written if is_written else read).extend(_flat(value))
+        (written if is_written else read).extend(flat(value))
     return written, read
 
 
@@ -52,8 +49,16 @@ def _name(func: Any) -> str:
     return str(func).removeprefix("aten.")
 
 
+def _mapped(value: Any, function: Any) -> Any:
+    if isinstance(value, Tensor):
+        return function(value)
+    if isinstance(value, list | tuple):
+        return type(value)(_mapped(item, function) for item in value)
+    return value
+
+
 class OperationMode(TorchDispatchMode):
-    """Records writes to a model's tensors; refuses what cannot be recorded."""
+    """Records what operations write to followed memory, and what they make from it."""
 
     def __init__(self, recorder: Recorder) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -63,144 +68,164 @@ class OperationMode(TorchDispatchMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
-        if self.recorder.quiet:
+        recorder = self.recorder
+        if recorder.quiet or torch.Tag.inplace_view in func.tags:
             return func(*args, **kwargs)
         written, read = _split(func, args, kwargs)
-        if written and torch.Tag.inplace_view not in func.tags:
-            for tensor in written:
-                if target := self.recorder.find(tensor):
-                    return self._write(func, args, kwargs, written, read, target)
-        self._check_free_of_chance(func, kwargs, [*written, *read])
         self._check_not_stale(func, read)
-        result = func(*args, **kwargs)
-        if written and all(tensor.is_meta for tensor in written):
-            self._write_temporary(func, args, kwargs, written, read)
-        if func is torch.ops.aten.scalar_tensor.default and result.is_meta:
-            # This is how the number in `w[i] = number` arrives.
-            self.recorder.write(result, Constant(args[0]))
-        return result
+        for tensor in written:
+            target = recorder.find(tensor)
+            if target is not None and target.shadow is None:
+                target.stale = True
+                return tensor
+        if not self._concerned(func, args, kwargs, [*written, *read]):
+            return func(*args, **kwargs)
+        if written and (recipe := self._in_place(func, args, kwargs, written, read)) is not None:
+            recorder.follow(written[0])
+            func(*args, **kwargs)  # torch's own checks
+            if recipe is not NOTHING:
+                recorder.write(written[0], recipe)
+            return written[0]
+        return self._general(func, args, kwargs, written, read)
 
-    def _write(
+    def _concerned(
+        self, func: Any, args: Any, kwargs: dict[str, Any], tensors: list[Tensor]
+    ) -> bool:
+        if any(map(self.recorder.is_followed, tensors)):
+            return True
+        name = func.overloadpacket.__name__
+        if torch.Tag.nondeterministic_seeded in func.tags or name in UNFILLED:
+            return True
+        device = kwargs.get("device")
+        return device is not None and torch.device(device).type == "meta"
+
+    def _general(
         self,
         func: Any,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         written: list[Tensor],
         read: list[Tensor],
-        target: Target,
     ) -> Any:
-        writes = self._writes(func, args, kwargs, written, read, target)
-        if isinstance(writes, str):
-            raise self.recorder.refuse(f"{_name(func)} {writes}", target)
-        (tensor,) = written
-        if any(recipe.is_random for recipe, _ in writes):
-            check_random_dtype(tensor, writes[0][0])
-        if target.shadow is not None:
-            func(*args, **kwargs)  # torch's own checks, on meta
-        for recipe, key in writes:
-            self.recorder.write(tensor, recipe, key)
-        return tensor
+        recorder = self.recorder
+        tensors = [*written, *read]
+        storages = {storage_of(tensor) for tensor in tensors}
+        aliases = [result.alias_info for result in func._schema.returns]
+        if not written and aliases and all(info is not None for info in aliases):
+            return func(*args, **kwargs)  # a view
+        for tensor in written:
+            if not recorder.is_followed(tensor):
+                recorder.memories[self._storage(tensor)] = recorder.ref(tensor).memory
+        refs, named = _mapped(args, recorder.ref), {}
+        for key, value in kwargs.items():
+            named[key] = _mapped(value, recorder.ref)
+        run, run_named = args, kwargs
+        if any(t.is_meta for t in tensors) and not all(t.is_meta or t.dim() == 0 for t in tensors):
+            with recorder.ignoring():  # real values beside those on meta
+                run = _mapped(args, lambda t: t.to("meta"))
+                run_named = {k: _mapped(v, lambda t: t.to("meta")) for k, v in kwargs.items()}
+        found = func(*run, **run_named)
+        fresh: list[Ref | None] = []
+        for tensor in flat(found):
+            if storage_of(tensor) in storages:
+                fresh.append(None)
+                continue
+            memory = recorder.follow(tensor)
+            fresh.append(Ref(memory, recorder.now(), view_of(tensor), tensor.dtype))
+        recipe = self._made(func, args, kwargs, read)
+        if recipe is not None and len(fresh) == 1 and fresh[0] is not None:
+            if recipe is not NOTHING:
+                recorder.write(found, recipe)
+            return found
+        places = [recorder.ref(tensor) for tensor in written]
+        outputs = [*places, *(ref for ref in fresh if ref is not None)]
+        if outputs:
+            recorder.wrote(Operation(func, tuple(refs), named, fresh, places), outputs)
+        return found
 
-    def _write_temporary(
+    def _storage(self, tensor: Tensor) -> int:
+        storage = storage_of(tensor)
+        if storage is None:
+            raise self.recorder.refuse(f"a {type(tensor).__name__} cannot be recorded")
+        return storage
+
+    def _made(
+        self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], read: list[Tensor]
+    ) -> Recipe | None:
+        """The recipe of a new tensor; None where it takes the operation itself."""
+        name, _, overload = _name(func).partition(".")
+        if name in UNFILLED:
+            return NOTHING
+        if name in CONSTANTS:
+            return Constant(CONSTANTS[name])
+        if name in ("full", "full_like"):
+            return Constant(args[1])
+        if name == "new_full":
+            return Constant(args[2])
+        if name == "scalar_tensor":
+            return Constant(args[0])
+        if name == "normal" and overload == "float_float":
+            return Normal(float(args[0]), float(args[1]))
+        if name in RANDOM:
+            return RANDOM[name]
+        return None
+
+    def _in_place(
         self,
         func: Any,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         written: list[Tensor],
         read: list[Tensor],
-    ) -> None:
-        writes = self._writes(func, args, kwargs, written, read, None)
-        if isinstance(writes, str):
-            for tensor in written:
-                self.recorder.temporary(tensor).unknown = True
-            return
-        for recipe, key in writes:
-            self.recorder.write(written[0], recipe, key)
-
-    def _writes(
-        self,
-        func: Any,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        written: list[Tensor],
-        read: list[Tensor],
-        target: Target | None,
-    ) -> list[Keyed] | str:
-        """What an operation writes, or why that cannot be told."""
+    ) -> Recipe | None:
+        """The recipe of a write; None where it takes the operation itself."""
         name, _, overload = _name(func).partition(".")
         tensor = written[0]
+        memory = self.recorder.memory(tensor)
         if len(written) > 1 or not args or args[0] is not tensor:
-            return UNKNOWN
+            return None
+        recipe: Recipe | None = None
         if name == "zero_":
-            return [(Constant(0), None)]
-        if name == "fill_" and overload == "Scalar":
-            return [(Constant(args[1]), None)]
-        if name == "normal_":
-            mean, std = self._pair(args, kwargs, ("mean", "std"), (0.0, 1.0))
+            recipe = Constant(0)
+        elif name == "fill_" and overload == "Scalar":
+            recipe = Constant(args[1])
+        elif name == "normal_":
+            mean, std = _pair(args, kwargs, ("mean", "std"), (0.0, 1.0))
             check_normal(tensor, mean, std)
-            return [(Normal(mean, std), None)]
-        if name == "uniform_":
-            low, high = self._pair(args, kwargs, ("from", "to"), (0.0, 1.0))
+            recipe = Normal(mean, std)
+        elif name == "uniform_":
+            low, high = _pair(args, kwargs, ("from", "to"), (0.0, 1.0))
             check_uniform(tensor, low, high)
-            return [(Uniform(low, high), None)]
-        if name == "copy_" or (name == "fill_" and overload == "Tensor"):
-            return self._copied(func, tensor, args[1], target)
-        if (
-            not name.endswith("_")
-            or read
-            or torch.Tag.nondeterministic_seeded in func.tags
-            or not all(isinstance(value, SCALARS) for value in (*args[1:], *kwargs.values()))
+            recipe = Uniform(low, high)
+        elif name == "copy_" or (name == "fill_" and overload == "Tensor"):
+            recipe = self._copied(tensor, args[1])
+        elif (
+            name.endswith("_")
+            and not read
+            and torch.Tag.nondeterministic_seeded not in func.tags
+            and all(isinstance(value, SCALARS) for value in (*args[1:], *kwargs.values()))
         ):
-            return UNKNOWN
-        return [(Apply(_name(func), tuple(args[1:]), tuple(kwargs.items())), None)]
+            recipe = Apply(_name(func), tuple(args[1:]), tuple(kwargs.items()))
+        if recipe is None:
+            return None
+        if recipe.is_random:
+            check_random_dtype(tensor, recipe)
+        if memory is None and not tensor.is_meta and not isinstance(recipe, Apply):
+            return recipe if tensor.numel() == memory_size(tensor) else None
+        if memory is None and not tensor.is_meta:
+            return None
+        if memory is not None and memory.dtype != tensor.dtype:
+            return None
+        return recipe
 
-    @staticmethod
-    def _pair(
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        names: tuple[str, str],
-        defaults: tuple[float, float],
-    ) -> tuple[float, float]:
-        values = list(args[1:3])
-        for name, default in list(zip(names, defaults, strict=True))[len(values) :]:
-            values.append(kwargs.get(name, default))
-        return float(values[0]), float(values[1])
-
-    def _copied(
-        self, func: Any, tensor: Tensor, source: Tensor, target: Target | None
-    ) -> list[Keyed] | str:
-        if not source.is_meta:
-            self._check_not_stale(func, [source])
-            return [(self.recorder.copy(source), None)]
-        if target is None:
-            return UNKNOWN
-        origin = self.recorder.find(source)
-        if origin is target and self.recorder.view_of(source) == self.recorder.view_of(tensor):
-            return []
-        reason: list[Keyed] | str = f"{origin.name}" if origin else ""
-        if origin is None:
-            reason = self.recorder.taken_from(source, tensor, target)
-        if isinstance(reason, list):
-            return reason
-        return (
-            f"from a tensor on meta, {reason}; draw into the tensor itself, or compute its values"
-            ' on a real device (device="cpu")'
-        )
-
-    def _check_free_of_chance(
-        self, func: Any, kwargs: dict[str, Any], tensors: list[Tensor]
-    ) -> None:
-        """Random numbers outside the stream would depend on the order of calls."""
-        if torch.Tag.nondeterministic_seeded not in func.tags:
-            return
-        device = kwargs.get("device") or (tensors[0].device if tensors else "cpu")
-        nothing = bool(tensors) and all(tensor.numel() == 0 for tensor in tensors)
-        if torch.device(device).type != "meta" and not nothing:
-            raise self.recorder.refuse(
-                f"{_name(func)} draws random numbers for a tensor that is not part of the model,"
-                " so that the values would depend on the order of calls; draw into the parameter"
-                " itself, or into a temporary with tritoninit.init and a Key"
-            )
+    def _copied(self, tensor: Tensor, source: Tensor) -> Recipe | None:
+        recorder = self.recorder
+        if not recorder.is_followed(source):
+            tensor.new_empty(tensor.shape, device="meta").copy_(source)  # torch's own checks
+            return recorder.copy(source)
+        if storage_of(source) == storage_of(tensor) and view_of(source) == view_of(tensor):
+            return NOTHING
+        return None
 
     def _check_not_stale(self, func: Any, read: list[Tensor]) -> None:
         """Values that init code would have changed must not flow into others."""
@@ -208,8 +233,36 @@ class OperationMode(TorchDispatchMode):
             return
         for tensor in read:
             target = self.recorder.find(tensor)
-            if target and target.stale and _name(func) != "_debug_has_internal_overlap.default":
+            if target and target.stale and _name(func) not in HARMLESS:
                 raise self.recorder.refuse(
                     f"{_name(func)} reads {target}, which is not on meta and keeps its values,"
                     " after init code wrote to it"
                 )
+
+
+def memory_size(tensor: Tensor) -> int:
+    """Elements of the tensor's storage."""
+    return int(tensor.untyped_storage().nbytes()) // tensor.itemsize
+
+
+def _pair(
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    names: tuple[str, str],
+    defaults: tuple[float, float],
+) -> tuple[float, float]:
+    values = list(args[1:3])
+    for name, default in list(zip(names, defaults, strict=True))[len(values) :]:
+        values.append(kwargs.get(name, default))
+    return float(values[0]), float(values[1])
+
+
+class _Nothing(Recipe):
+    """Nothing is written."""
+
+    @property
+    def is_random(self) -> bool:
+        return False
+
+
+NOTHING = _Nothing()

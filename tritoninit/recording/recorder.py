@@ -1,86 +1,109 @@
-"""What init code wrote to which tensor, gathered from the two layers that see writes."""
+"""What code wrote to which memory, gathered from the layers that see writes."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from tritoninit.init.parity import check_random_dtype
 from tritoninit.layout import check_writable
-from tritoninit.plan import Apply, Copy, View
-from tritoninit.recipe import Constant, Recipe
-from tritoninit.recording.coverage import Span, needed
-from tritoninit.recording.targets import RecordError, Target, Written, dtype_name, storage_of
+from tritoninit.plan import Copy, View
+from tritoninit.recipe import Recipe
+from tritoninit.recording.targets import RecordError, Target, dtype_name, storage_of
+from tritoninit.recording.trace import Event, Memory, Operation, Ref, view_of
 from tritoninit.stream import Key
 
-Keyed = tuple[Recipe, Key | None]
-
-
-@dataclass(eq=False)
-class Temporary:
-    """A tensor on meta that is not the model's, and what was written to it.
-
-    ``tensor`` keeps its storage's address from being given to another.  ``taken`` says which
-    tensor of the model a random write went on to.  ``unknown`` is set once an operation wrote
-    that cannot be recorded.
-    """
-
-    tensor: Tensor
-    writes: list[Written] = field(default_factory=list)
-    taken: dict[int, tuple[Target, View]] = field(default_factory=dict)
-    unknown: bool = False
+Evaluate = Callable[[Ref], Tensor]
 
 
 class Recorder:
-    """The writes to a model's tensors; ``origin`` is the init code that runs now."""
+    """The memories that are followed: a model's, those on meta, and what was drawn elsewhere.
 
-    def __init__(self, targets: list[Target]) -> None:
-        self.origin = ""
+    ``origin`` is the code that runs now.
+    """
+
+    clock = 0  # of all recorders, so that values of one can be read in another
+
+    def __init__(self, earlier: list[Recorder] | None = None) -> None:
         self.quiet = False
         self.failure: RecordError | None = None
         self.sources: dict[str, Tensor] = {}
-        self._temporaries: dict[int, Temporary] = {}
-        self._memory: dict[int, tuple[Target, int]] = {}
-        for target in targets:
-            for tensor in (target.tensor, target.shadow):
-                storage = None if tensor is None else storage_of(tensor)
-                if tensor is not None and storage is not None:
-                    self._memory[storage] = target, int(tensor.storage_offset())
+        self.memories: dict[int, Memory] = {}
+        self._origin = ""
+        for recorder in earlier or ():
+            self.memories.update(recorder.memories)
+            self.sources.update(recorder.sources)
 
-    def find(self, tensor: object) -> Target | None:
-        """The target in whose memory a tensor lies."""
+    @property
+    def origin(self) -> str:
+        """The code that runs now, for errors and plans."""
+        return self._origin
+
+    def now(self) -> int:
+        """The time of the next event; each is one later."""
+        Recorder.clock += 1
+        return Recorder.clock
+
+    def follow(self, tensor: Tensor, target: Target | None = None) -> Memory:
+        """The memory of a tensor, followed from now on if it was not before."""
+        storage = storage_of(tensor)
+        if storage is None:
+            raise self.refuse(
+                f"a {type(tensor).__name__} with layout {tensor.layout} cannot be recorded"
+            )
+        memory = self.memories.get(storage)
+        if memory is None:
+            memory = self.memories[storage] = Memory(tensor.detach(), target=target)
+        return memory
+
+    def memory(self, tensor: object) -> Memory | None:
+        """The memory of a tensor, if it is followed."""
         if not isinstance(tensor, Tensor):
             return None
         storage = storage_of(tensor)
-        found = None if storage is None else self._memory.get(storage)
-        return found[0] if found else None
+        return None if storage is None else self.memories.get(storage)
 
-    def temporary(self, tensor: Tensor) -> Temporary:
-        """The record of a meta tensor that is not the model's."""
-        storage = storage_of(tensor)
-        if storage is None:
-            return Temporary(tensor, unknown=True)
-        return self._temporaries.setdefault(storage, Temporary(tensor))
+    def find(self, tensor: object) -> Target | None:
+        """The target in whose memory a tensor lies."""
+        memory = self.memory(tensor)
+        target: Target | None = None if memory is None else memory.target
+        return target
 
-    def view_of(self, tensor: Tensor) -> View:
-        """Where in its target, or in a temporary's memory, a tensor lies."""
-        found = self._memory.get(tensor.untyped_storage()._cdata)
-        offset = int(tensor.storage_offset()) - (found[1] if found else 0)
-        return View(tuple(tensor.shape), tuple(tensor.stride()), offset)
+    def is_followed(self, tensor: object) -> bool:
+        """Whether the layers record what happens to a tensor; not to a model's real ones."""
+        if not isinstance(tensor, Tensor):
+            return False
+        memory = self.memory(tensor)
+        if memory is None:
+            return tensor.is_meta and storage_of(tensor) is not None
+        return memory.target is None or memory.target.shadow is not None
+
+    def ref(self, tensor: Tensor) -> Ref:
+        """The tensor's value at this time; of a real one that is not followed, a copy."""
+        if not self.is_followed(tensor):
+            with self.ignoring():
+                values = tensor.detach().clone(memory_format=torch.contiguous_format)
+            memory = Memory(values)
+            whole = view_of(values)
+            memory.events.append(Event(self.now(), self.copy(values), whole, None, self.origin))
+            return Ref(memory, self.now(), whole, values.dtype)
+        if tensor.is_conj() or tensor.is_neg():
+            raise self.refuse("a lazy conjugate or negative cannot be recorded; resolve_conj() it")
+        return Ref(self.follow(tensor), self.now(), view_of(tensor), tensor.dtype)
 
     @contextmanager
     def at(self, origin: str) -> Iterator[None]:
         """Name the init code that runs inside."""
-        before, self.origin = self.origin, origin
+        before, self._origin = self._origin, origin
         try:
             yield
         finally:
-            self.origin = before
+            self._origin = before
 
     @contextmanager
     def ignoring(self) -> Iterator[None]:
@@ -99,63 +122,44 @@ class Recorder:
         return error
 
     def write(self, tensor: Tensor, recipe: Recipe, key: Key | None = None) -> None:
-        """Record that ``recipe`` is written to ``tensor``, the model's or on meta."""
-        target = self.find(tensor)
+        """Record that ``recipe`` is written to ``tensor``."""
+        memory = self.follow(tensor)
         check_writable(tensor)
         if recipe.is_random:
             with self.ignoring():
                 check_random_dtype(tensor, recipe)
-        if target is None:
-            temporary = self.temporary(tensor)
-            temporary.unknown |= tensor.dtype != temporary.tensor.dtype
-            if not temporary.unknown:
-                temporary.writes.append(Written(recipe, self.view_of(tensor), key, self.origin))
+        if memory.target is not None and memory.target.shadow is None:
+            memory.target.stale = True
             return
-        if tensor.dtype != target.tensor.dtype:
+        if tensor.dtype != memory.dtype:
             raise self.refuse(
-                f"through a view of dtype {dtype_name(tensor)}; write it in its own dtype", target
+                f"through a view of dtype {dtype_name(tensor)}; write it in its own dtype",
+                memory.target,
             )
-        if target.shadow is None:
-            target.stale = True
-        else:
-            target.writes.append(Written(recipe, self.view_of(tensor), key, self.origin))
+        memory.events.append(Event(self.now(), recipe, view_of(tensor), key, self.origin))
 
-    def taken_from(self, source: Tensor, destination: Tensor, target: Target) -> list[Keyed] | str:
-        """The writes that make ``source``, a temporary on meta; or why they are not known.
-
-        What fills the source as a whole fills the destination alike, because values depend on
-        the row-major index alone.  A draw goes to one destination: a second one would be given
-        other values where the init code meant the same.
-        """
-        temporary = self.temporary(source)
-        view = self.view_of(source)
-        shown = [
-            size if stride else 1 for size, stride in zip(view.shape, view.strides, strict=True)
-        ]
-        spans = [Span(w.view, not isinstance(w.recipe, Apply)) for w in temporary.writes]
-        indices, left = needed(View(tuple(shown), view.strides, view.offset), spans)
-        if temporary.unknown or left:
-            return "whose values are not known"
-        writes = [temporary.writes[index] for index in indices]
-        if len(writes) == 1 and isinstance(writes[0].recipe, Constant):
-            return [(writes[0].recipe, None)]
-        if any(write.view != view for write in writes) or source.shape != destination.shape:
-            return "which was written in parts"
-        if source.dtype != destination.dtype and not (
-            len(writes) == 1 and writes[0].recipe.is_random
-        ):
-            return f"of dtype {dtype_name(source)}"
-        place = target, self.view_of(destination)
-        for index, write in zip(indices, writes, strict=True):
-            if write.recipe.is_random and temporary.taken.setdefault(index, place) != place:
-                other, _ = temporary.taken[index]
-                return f"whose random values were copied to {other.name} before"
-        return [(write.recipe, write.key) for write in writes]
+    def wrote(self, operation: Operation, outputs: list[Ref]) -> None:
+        """Record that an operation wrote these places."""
+        time = self.now()
+        for memory, _, view, dtype in outputs:
+            if dtype != memory.dtype:
+                view = View((memory.numel,), (1,), 0)
+            memory.events.append(Event(time, operation, view, None, self.origin))
 
     def copy(self, source: Tensor) -> Copy:
         """The recipe of a real tensor's values, which are kept."""
-        values = source.detach().clone(memory_format=torch.contiguous_format)
-        data = values.cpu().reshape(-1).view(torch.uint8).numpy()
+        with self.ignoring():
+            values = source.detach().clone(memory_format=torch.contiguous_format)
+            data = values.cpu().reshape(-1).view(torch.uint8).numpy()
         digest = hashlib.blake2b(data.tobytes(), digest_size=16).hexdigest()
         self.sources[digest] = values
         return Copy(tuple(source.shape), dtype_name(source), digest)
+
+
+def flat(value: Any) -> Iterator[Tensor]:
+    """The tensors in an argument or a result."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from flat(item)

@@ -14,6 +14,7 @@ from tritoninit.fsdp2 import plain_class
 from tritoninit.recording.targets import TABLES, RecordError, Target, make_shadow, storage_of
 
 SETS = ("_non_persistent_buffers_set",)
+FLAG = "_is_hf_initialized"  # makes transformers' init code pass over what has it
 
 
 @dataclass(eq=False)
@@ -82,10 +83,12 @@ class Shadows:
             for target in self.targets:
                 if target.tensor.is_meta:
                     target.shadow = make_shadow(target.tensor)
+                    vars(target.shadow).pop(FLAG, None)
                     for module, key in target.slots:
                         getattr(module, TABLES[target.kind])[key] = target.shadow
             for module, swapped in self.classes:
                 module.__class__ = plain_class(swapped)
+                vars(module).pop(FLAG, None)
             # Global generators are left as they are, even by init code that seeds them.
             gpus = torch.cuda.device_count() if torch.cuda.is_initialized() else 0
             with torch.random.fork_rng(devices=range(gpus)):
@@ -100,8 +103,8 @@ class Shadows:
                     tensor.data = data  # init code assigned .data
                 tensor.requires_grad_(requires_grad)
 
-    def assigned(self) -> Iterator[tuple[Target, Tensor]]:
-        """The targets whose module now holds another tensor, and that tensor."""
+    def held(self) -> Iterator[tuple[Target, Tensor]]:
+        """The targets with shadows, and the tensor that their module now holds."""
         for target in self.targets:
             if target.shadow is None:
                 continue
@@ -113,8 +116,7 @@ class Shadows:
                     " were tied; write into the tensor instead"
                 )
             (tensor,) = held.values()
-            if tensor is not target.shadow:
-                yield target, tensor
+            yield target, tensor
 
     def changed_attributes(self) -> list[tuple[nn.Module, dict[str, Any]]]:
         """The plain attributes that init code set, with the model's own tensors for shadows."""

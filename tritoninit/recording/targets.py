@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,6 @@ from tritoninit.dtensor import is_dtensor, local_of, sharding_of
 from tritoninit.names import canonical_name
 from tritoninit.plan import View
 from tritoninit.recipe import Recipe
-from tritoninit.stream import Key
 
 TABLES = {"parameter": "_parameters", "buffer": "_buffers"}
 
@@ -33,12 +32,17 @@ class Slot(NamedTuple):
 
 
 class Written(NamedTuple):
-    """A write as it was seen: what, where, and the code that asked for it."""
+    """A write that decides values: what, where, and the code that asked for it.
 
-    recipe: Recipe
+    ``value`` is a :class:`tritoninit.recording.trace.Ref` where the values are computed, and
+    ``event`` the write that a draw comes from.
+    """
+
+    recipe: Recipe | None
     view: View
-    key: Key | None
+    event: Any
     origin: str
+    value: Any = None
 
 
 @dataclass(eq=False)
@@ -66,6 +70,11 @@ class Target:
     def owner(self) -> str:
         """The class of the module that holds it first."""
         return type(self.slots[0].module).__name__
+
+    @property
+    def is_sharded(self) -> bool:
+        """Whether it is a DTensor."""
+        return is_dtensor(self.tensor)
 
     @property
     def whole(self) -> View:

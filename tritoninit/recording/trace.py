@@ -1,0 +1,165 @@
+"""What happened to memory while code ran: an event for every write, in order.
+
+A value is a view of a memory at a time.  Everything that it depends on is reached from there,
+through the operations that wrote it and the values that they read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from tritoninit.plan import Apply, View
+from tritoninit.recipe import Recipe
+from tritoninit.recording.coverage import Span, needed
+from tritoninit.stream import Key
+
+# In-place operations and those with out= that do not read what they write.
+REPLACING = frozenset(
+    {"copy_", "fill_", "normal_", "uniform_", "exponential_", "bernoulli_", "random_", "cauchy_"}
+    | {"geometric_", "log_normal_", "linspace", "arange", "logspace"}
+)
+
+
+@dataclass(eq=False)
+class Operation:
+    """An operation of torch; ``args`` and ``kwargs`` hold a Ref for every tensor.
+
+    ``results`` are the places of the tensors that it returned, None for arguments.
+    """
+
+    func: Any
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    results: list[Ref | None]
+    written: list[Ref]
+
+    @property
+    def is_random(self) -> bool:
+        """Whether it draws from a generator of torch."""
+        return torch.Tag.nondeterministic_seeded in self.func.tags
+
+    @property
+    def reads(self) -> list[Ref]:
+        """The values that it depends on."""
+        read = _refs((self.args, tuple(self.kwargs.values())))
+        if self.func.overloadpacket.__name__ not in REPLACING:
+            return list(read)
+        written = {(id(ref.memory), ref.view) for ref in self.written}
+        return [ref for ref in read if (id(ref.memory), ref.view) not in written]
+
+
+@dataclass(eq=False)
+class Event:
+    """A write to a view of a memory, and the code that asked for it."""
+
+    time: int
+    recipe: Recipe | Operation
+    view: View
+    key: Key | None
+    origin: str
+    drawn: Event | None = None  # the event whose values these are, where it is a repetition
+
+    @property
+    def overwrites(self) -> bool:
+        """Whether nothing is left of what was there (an operation reads it by a Ref)."""
+        return not isinstance(self.recipe, Apply)
+
+
+@dataclass(eq=False)
+class Memory:
+    """The storage of a tensor.  ``tensor`` keeps its address from being given to another."""
+
+    tensor: Tensor
+    events: list[Event] = field(default_factory=list)
+    target: Any = None
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the tensor that was made first."""
+        return self.tensor.dtype
+
+    @property
+    def tensor_view(self) -> View:
+        """Where that tensor lies."""
+        return view_of(self.tensor)
+
+    @property
+    def numel(self) -> int:
+        """Elements of the whole storage."""
+        return int(self.tensor.untyped_storage().nbytes()) // self.tensor.itemsize
+
+
+class Ref(NamedTuple):
+    """A view of a memory as it was before ``time``."""
+
+    memory: Memory
+    time: int
+    view: View
+    dtype: torch.dtype
+
+    def events(self) -> tuple[list[Event], int]:
+        """(the writes that reach the value, how many of its elements nothing wrote)."""
+        shape, strides, offset = self.view.shape, self.view.strides, self.view.offset
+        shown = tuple(s if t else min(s, 1) for s, t in zip(shape, strides, strict=True))
+        before = [event for event in self.memory.events if event.time < self.time]
+        if self.dtype != self.memory.dtype:  # another reading of the memory, such as complex
+            shown, strides, offset = (self.memory.numel,), (1,), 0
+        spans = [Span(event.view, event.overwrites) for event in before]
+        indices, left = needed(View(shown, strides, offset), spans)
+        return [before[index] for index in indices], left
+
+
+def _refs(value: Any) -> Any:
+    if isinstance(value, Ref):
+        yield value
+    elif isinstance(value, tuple | list):
+        for item in value:
+            yield from _refs(item)
+
+
+def view_of(tensor: Tensor) -> View:
+    """Where in its memory a tensor lies."""
+    return View(tuple(tensor.shape), tuple(tensor.stride()), int(tensor.storage_offset()))
+
+
+def history(ref: Ref) -> list[tuple[Memory, Event]]:
+    """Every write that the value depends on, with its memory, in the order of time."""
+    found: dict[int, tuple[Memory, Event]] = {}
+    todo = [ref]
+    while todo:
+        at = todo.pop()
+        for event in at.events()[0]:
+            if id(event) in found:
+                continue
+            found[id(event)] = at.memory, event
+            if isinstance(event.recipe, Operation):
+                todo += event.recipe.reads
+    return sorted(found.values(), key=lambda pair: pair[1].time)
+
+
+def unwritten(ref: Ref) -> bool:
+    """Whether the value, or one that it depends on, holds elements that nothing wrote."""
+    seen: set[tuple[int, int, View]] = set()
+    todo = [ref]
+    while todo:
+        at = todo.pop()
+        key = id(at.memory), at.time, at.view
+        if key in seen:
+            continue
+        seen.add(key)
+        events, left = at.events()
+        if left:
+            return True
+        for event in events:
+            if isinstance(event.recipe, Operation):
+                todo += event.recipe.reads
+    return False
+
+
+def is_random(ref: Ref) -> bool:
+    """Whether the value depends on a draw."""
+    return any(event.recipe.is_random for _, event in history(ref))
