@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import tritoninit
-from tests.unit.stored import mixed, stored_values
+from tests.unit.stored import Mixed, stored_values
 from tritoninit.cli import commands, main
 from tritoninit.plan import Plan
 
@@ -36,14 +36,25 @@ def flip(folder, name):
     path.write_bytes(data)
 
 
+def recorded():
+    with tritoninit.record():
+        return Mixed()
+
+
 def test_plan_prints_the_table(capsys):
     assert main(["plan", SPEC, "--seed", "2"]) == 0
-    assert capsys.readouterr().out == f"{tritoninit.plan(mixed(), 2)}\n"
+    assert capsys.readouterr().out == f"{tritoninit.plan(recorded(), 2)}\n"
+
+
+def test_a_tied_weight_holds_what_the_constructor_left_in_it():
+    """The embedding's values, as on the CPU; replayed alone, the head's init code comes last."""
+    (embedding,) = [f for f in tritoninit.plan(recorded()).fills if "embedding" in f.name]
+    assert embedding.recipe.startswith("normal(mean=0, std=1), constant(value=0)")
 
 
 def test_plan_as_json_is_read_back(capsys):
     assert main(["plan", SPEC, "--seed", "-1", "--json"]) == 0
-    assert not Plan.from_json(capsys.readouterr().out).diff(tritoninit.plan(mixed(), -1))
+    assert not Plan.from_json(capsys.readouterr().out).diff(tritoninit.plan(recorded(), -1))
 
 
 def test_plan_on_a_terminal_is_a_table_of_rich(monkeypatch, capsys):

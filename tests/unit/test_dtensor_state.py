@@ -143,6 +143,14 @@ def test_a_pending_partial_is_refused(mesh, call):
 
 
 @pytest.mark.parametrize("call", EACH, ids=str)
+def test_a_pending_partial_is_refused_on_meta_as_well(mesh, call):
+    local = torch.ones(call.shape, device="meta")
+    tensor = DTensor.from_local(local, mesh, (Partial(),), run_check=False)
+    with pytest.raises(ValueError, match="pending Partial has no values"):
+        call(tensor)
+
+
+@pytest.mark.parametrize("call", EACH, ids=str)
 def test_a_local_tensor_of_another_size_is_refused(mesh, call):
     shape = (8, *call.shape[1:])
     if call.name == "dirac_":

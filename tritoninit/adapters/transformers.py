@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from tritoninit.materialize import record
+
 # Where a config does not name its architecture: the first of these that knows the config.
 AUTO = ("AutoModelForPreTraining", "AutoModelForCausalLM", "AutoModel")
 
@@ -51,7 +53,7 @@ def build(path: Path, dtype: torch.dtype | None) -> nn.Module:
     except (OSError, ValueError) as error:
         raise ValueError(f"transformers cannot read {path}: {_first_line(error)}") from None
     given = {} if dtype is None else {"dtype": dtype}
-    with torch.device("meta"):
+    with record():
         if named:
             architecture = getattr(transformers, named[0], None)
             if architecture is None:

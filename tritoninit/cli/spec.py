@@ -14,9 +14,12 @@ import torch
 from torch import nn
 
 from tritoninit.adapters import transformers
+from tritoninit.materialize import record
 
 CONFIG = "config.json"
-TORCH = os.path.dirname(torch.__file__) + os.sep
+LIBRARIES = tuple(
+    os.path.dirname(path) + os.sep for path in (torch.__file__, os.path.dirname(__file__))
+)
 HELP = (
     "SPEC is module:function, which is called without arguments to build the model, or a folder"
     f" or file with a Hugging Face {CONFIG}"
@@ -39,7 +42,7 @@ def build(spec: str, dtype: torch.dtype | None = None) -> Built:
 
     Args:
         spec: ``module:callable``, looked for in the working directory too and called without
-            arguments under ``torch.device("meta")``; or the path of a folder that holds a
+            arguments under :func:`tritoninit.record`; or the path of a folder that holds a
             ``config.json``, or of such a file.
         dtype: of the floating-point parameters; buffers keep theirs.  None keeps all.
 
@@ -94,7 +97,7 @@ def _callable(module: str, name: str) -> Callable[[], Any]:
 
 def _called(spec: str, function: Callable[[], Any]) -> nn.Module:
     try:
-        with torch.device("meta"):
+        with record():
             model = function()
     except Exception as error:
         raise SpecError(f"{spec} raised {described(error)}") from error
@@ -104,9 +107,9 @@ def _called(spec: str, function: Callable[[], Any]) -> nn.Module:
 
 
 def described(error: Exception) -> str:
-    """The error with its notes and the line of code it comes from, torch's own left out."""
+    """The error with its notes and the line of code it comes from, torch's and our own left out."""
     frames = traceback.extract_tb(error.__traceback__)
-    theirs = [frame for frame in frames if not frame.filename.startswith(TORCH)] or frames
+    theirs = [frame for frame in frames if not frame.filename.startswith(LIBRARIES)] or frames
     place = f" at {theirs[-1].filename}:{theirs[-1].lineno}" if theirs else ""
     notes = "".join(f"; {note}" for note in getattr(error, "__notes__", ()))
     return f"{type(error).__name__}: {error}{place}{notes}"

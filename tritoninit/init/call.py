@@ -58,12 +58,15 @@ def overridable(function: Callable[P, R]) -> Callable[P, R]:
 def has_no_memory(tensor: Tensor, global_shape: Shape | None, global_offset: Offset) -> bool:
     """Whether there is nothing to fill: a meta or a fake tensor.
 
-    A part of a larger tensor must lie within it all the same.
+    A part of a larger tensor must lie within it all the same, and a DTensor's local tensor be
+    what its placements say.
     """
     if not is_symbolic(tensor):
         return False
     if global_shape is not None or global_offset is not None:
         _part(tensor, global_shape, global_offset)
+    elif is_dtensor(tensor):
+        parts_of(tensor)
     return True
 
 
