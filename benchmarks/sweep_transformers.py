@@ -33,7 +33,7 @@ from tritoninit.plan import Fill
 from tritoninit.plan.document import encoded
 from tritoninit.recording import RecordError
 
-LIMIT = 120_000_000  # elements up to which a model is filled and compared
+LIMIT = 300_000_000  # elements up to which a model is filled and compared
 SAMPLE = 20_000  # elements of a tensor that are compared
 LEVEL = 1e-9  # significance of one comparison; a sweep makes some 100,000
 SIGMAS = 6.2  # the same for the mean
@@ -101,12 +101,12 @@ def compare(model: nn.Module, plan: tritoninit.plan.Plan, reference: nn.Module) 
     return {"counts": dict(counts), "wrong": wrong}
 
 
-def examined(config_class: type, model_class: Any) -> dict[str, Any]:
+def examined(config_class: type, classes: list[type]) -> dict[str, Any]:
     """The outcome for one architecture."""
-    built = buildable(config_class, model_class)
+    built = buildable(config_class, classes)
     if isinstance(built, str):
         return {"outcome": "does not build on meta", "reason": built}
-    config, size = built
+    model_class, config, size = built
     result: dict[str, Any] = {"class": model_class.__name__, "elements": size}
     try:
         with tritoninit.record():
@@ -125,7 +125,7 @@ def examined(config_class: type, model_class: Any) -> dict[str, Any]:
     return {**result, "outcome": outcome, "tensors": len(plan.fills), "whole": whole[:5], **found}
 
 
-def guarded(config_class: type, model_class: Any) -> dict[str, Any]:
+def guarded(config_class: type, classes: list[type]) -> dict[str, Any]:
     """The outcome, also where something raises or takes too long."""
 
     def expire(*_: object) -> None:
@@ -135,7 +135,7 @@ def guarded(config_class: type, model_class: Any) -> dict[str, Any]:
     signal.alarm(SECONDS)
     start = time.perf_counter()
     try:
-        result = examined(config_class, model_class)
+        result = examined(config_class, classes)
     except Exception as error:
         where = traceback.format_exc().splitlines()[-12:]
         result = {"outcome": "error", "reason": f"{type(error).__name__}: {error}"[:800]}
@@ -157,8 +157,8 @@ def main() -> int:
     results: dict[str, dict[str, Any]] = {}
     if not (given.all or given.kinds):
         parser.error("name model types, or give --all")
-    for kind, config, model in architectures(given.kinds):
-        found = results[kind] = guarded(config, model)
+    for kind, config, classes in architectures(given.kinds):
+        found = results[kind] = guarded(config, classes)
         shown = found.get("wrong") or found.get("reason", "")
         print(
             f"{kind:32}{found['outcome']:24}{found['seconds']:7.1f} s  {str(shown)[:300]}",

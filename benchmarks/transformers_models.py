@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import sys
 from collections.abc import Iterable, Iterator
@@ -28,6 +29,8 @@ SMALL = {
     **dict.fromkeys(("num_key_value_heads", "num_experts_per_tok"), 2),
     **dict.fromkeys(("head_dim", "d_kv"), 16),
 }
+# Attributes that a config may lack, and without which no model can be built.
+MISSING = {"vocab_size": 512, "prediction_length": 4}
 VOCABULARY = re.compile(r"vocab_size$")
 AUTO = (
     "AutoModelForPreTraining",
@@ -43,27 +46,34 @@ AUTO = (
 )
 
 
-def architectures(kinds: Iterable[str] = ()) -> Iterator[tuple[str, type, type]]:
-    """(model type, config class, model class) of these architectures, or of all, by name.
+def architectures(kinds: Iterable[str] = ()) -> Iterator[tuple[str, type, list[type]]]:
+    """(model type, config class, model classes) of these architectures, or of all, by name.
 
     A type that has no model of its own, such as a part of another, is left out.
     """
     for kind in sorted(kinds or transformers.CONFIG_MAPPING.keys()):
         config = transformers.CONFIG_MAPPING[kind]
+        classes: dict[type, None] = {}
         for name in AUTO:
             try:
                 found = getattr(transformers, name)._model_mapping.get(config, None)
             except ValueError:
                 continue  # a mapping that names a class that is not there
             if found is not None:
-                yield kind, config, found[0] if isinstance(found, tuple) else found
-                break
+                classes[found[0] if isinstance(found, tuple) else found] = None
+        if classes:
+            yield kind, config, list(classes)
 
 
 def _overrides(config: Any, level: int) -> Overrides:
     found: Overrides = {}
     for name, value in vars(config).items():
-        if isinstance(value, transformers.PreTrainedConfig):
+        if name in MISSING and value is None:
+            found[name] = MISSING[name]
+        elif isinstance(value, transformers.TimmBackboneConfig):  # the timm library's own
+            stages = {"depths": [1, 1, 1, 1], "out_features": ["stage2", "stage3", "stage4"]}
+            found[name] = transformers.ResNetConfig(**stages)
+        elif isinstance(value, transformers.PreTrainedConfig):
             found[name] = type(value)(**_overrides(value, level))
         elif isinstance(value, bool) or not isinstance(value, int):
             continue
@@ -89,24 +99,23 @@ def small_configs(cls: type) -> Iterator[Any]:
             yield cls(**_overrides(cls(), level))
         except Exception:
             continue
-    yield cls()
+    try:
+        yield cls()
+    except Exception:
+        return
 
 
-def buildable(config_class: type, model_class: Any) -> tuple[Any, int] | str:
-    """(a small config with which the model builds on meta, its elements), or why none does."""
-    reason = "no config"
-    best: tuple[Any, int] | None = None
+def buildable(config_class: type, classes: list[type]) -> tuple[Any, Any, int] | str:
+    """(a model class, a small config with which it builds on meta, its elements), or why none."""
+    reason = ""
     for config in small_configs(config_class):
-        try:
-            with torch.device("meta"):
-                model: nn.Module = model_class(config)
-        except Exception as error:
-            reason = (
-                f"{type(error).__name__}: {str(error).splitlines()[0][:200] if str(error) else ''}"
-            )
-            continue
-        size = sum(t.numel() for t in (*model.parameters(), *model.buffers()))
-        if best is None or size < best[1]:
-            best = config, size
-        break
-    return best or reason
+        for cls in classes:
+            try:
+                with torch.device("meta"):
+                    model: nn.Module = cls(copy.deepcopy(config))
+            except Exception as error:
+                reason = reason or f"{type(error).__name__}: {str(error).strip()[:200]}"
+                continue
+            size = sum(t.numel() for t in (*model.parameters(), *model.buffers()))
+            return cls, config, size
+    return reason
