@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from tritoninit.fsdp2 import plain_class
+from tritoninit.recording.hf import FLAG, tied_later
 from tritoninit.recording.targets import TABLES, RecordError, Target, make_shadow, storage_of
 
 SETS = ("_non_persistent_buffers_set",)
-FLAG = "_is_hf_initialized"  # makes transformers' init code pass over what has it
 
 
 @dataclass(eq=False)
@@ -71,6 +71,7 @@ class Shadows:
 
     def __init__(self, model: nn.Module, targets: list[Target]) -> None:
         self.targets = targets
+        self.apart = tied_later(model)
         self.states = [State.of(module, name) for name, module in model.named_modules()]
         self.real = [(t.tensor, t.tensor.detach()) for t in targets if not t.tensor.is_meta]
         self.classes = [(state.module, type(state.module)) for state in self.states]
@@ -83,9 +84,11 @@ class Shadows:
             for target in self.targets:
                 if target.tensor.is_meta:
                     target.shadow = make_shadow(target.tensor)
-                    vars(target.shadow).pop(FLAG, None)
                     for module, key in target.slots:
-                        getattr(module, TABLES[target.kind])[key] = target.shadow
+                        apart = (id(module), key) in self.apart
+                        shadow = make_shadow(target.tensor) if apart else target.shadow
+                        vars(shadow).pop(FLAG, None)
+                        getattr(module, TABLES[target.kind])[key] = shadow
             for module, swapped in self.classes:
                 module.__class__ = plain_class(swapped)
                 vars(module).pop(FLAG, None)
@@ -109,7 +112,8 @@ class Shadows:
             if target.shadow is None:
                 continue
             table = TABLES[target.kind]
-            held = {id(t): t for t in (vars(m)[table][k] for m, k in target.slots)}
+            slots = [(m, k) for m, k in target.slots if (id(m), k) not in self.apart]
+            held = {id(t): t for t in (vars(m)[table][k] for m, k in slots)}
             if len(held) > 1:
                 raise RecordError(
                     f"init code assigned a new tensor to one of {', '.join(target.names)}, which"

@@ -95,7 +95,7 @@ def storage_of(tensor: Tensor) -> int | None:
     """An identifier of the tensor's memory, of a DTensor's local part; None where it has none."""
     if is_dtensor(tensor):
         tensor = local_of(tensor)
-    if tensor.layout != torch.strided or is_traceable_wrapper_subclass(tensor):
+    if is_lazy(tensor) or tensor.layout != torch.strided or is_traceable_wrapper_subclass(tensor):
         return None
     return int(tensor.untyped_storage()._cdata)
 
