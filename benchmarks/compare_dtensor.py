@@ -49,6 +49,7 @@ CASES = [
     Case("xavier_uniform_", (8, 6)),
     Case("kaiming_normal_", (8, 6)),
     Case("orthogonal_", (6, 12)),
+    Case("orthogonal_", (6, 4)),
     Case("orthogonal_", (12, 6)),
     Case("orthogonal_", (8, 8)),
     Case("sparse_", (8, 6), (0.5,)),
