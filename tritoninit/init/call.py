@@ -138,12 +138,6 @@ def draw(
         return tensor
     if has_no_memory(tensor, global_shape, global_offset):
         return tensor
-    return write_random(tensor, recipe, generator, checked(tensor, global_shape, global_offset))
-
-
-def write_random(
-    tensor: Tensor, recipe: Recipe, generator: Generator, parts: list[Part] | None
-) -> Tensor:
-    """Draw the key, then write."""
+    parts = checked(tensor, global_shape, global_offset)
     check_random_dtype(tensor, recipe)
     return write(tensor, recipe, key_of(generator, tensor.device), parts)
