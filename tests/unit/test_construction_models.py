@@ -14,7 +14,7 @@ import tritoninit
 from tests.unit.constructed import key, model_of, recipes, recorded
 from tests.unit.models import tensors_of
 from tritoninit import Key, init
-from tritoninit.recipe import Constant, TruncNormal, Uniform
+from tritoninit.recipe import Constant, Normal, TruncNormal, Uniform
 from tritoninit.recording import RecordError
 
 
@@ -204,6 +204,27 @@ def test_a_table_cast_after_the_record_is_rounded_once():
     model = recorded(model_of(a=rotary)).to(torch.bfloat16)
     tritoninit.materialize(model, "cpu")
     assert torch.equal(model.a, rotary().to(torch.bfloat16))
+
+
+def test_an_embedding_cast_after_the_record_needs_no_whole():
+    model = recorded(lambda: nn.Embedding(9, 4, padding_idx=2)).to(torch.bfloat16)
+    plan = tritoninit.materialize(model, "cpu")
+    assert [type(recipe) for recipe in recipes(plan, "weight")] == [Normal, Constant]
+    expected = init.normal_(torch.empty(9, 4, dtype=torch.bfloat16), generator=key("weight"))
+    expected[2] = 0
+    assert torch.equal(model.weight, expected)
+
+
+def test_what_is_written_after_the_record_is_not_lost_silently():
+    model = recorded(lambda: nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4)))
+    with torch.no_grad():
+        model[0].bias.zero_()
+    with pytest.raises(RecordError, match=r"0\.bias .* was written after record\(\) ended"):
+        tritoninit.plan(model)
+    zero = tritoninit.plan(
+        model, init_fn=lambda m: nn.init.zeros_(m.bias) if hasattr(m, "bias") else None
+    )
+    assert recipes(zero, "0.bias") == [Constant(0.0)]
 
 
 def test_a_tie_made_after_the_record_holds_what_its_first_name_holds():

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from tritoninit.dtensor import is_dtensor, sharding_of
-from tritoninit.plan import Apply, Fill, Write
+from tritoninit.plan import Apply, Fill, View, Write
 from tritoninit.recording.calls import intercepted
 from tritoninit.recording.construction import (
     Construction,
@@ -31,7 +31,7 @@ from tritoninit.recording.literals import LiteralMode
 from tritoninit.recording.operations import OperationMode
 from tritoninit.recording.program import ProgramError, compiled
 from tritoninit.recording.recorder import Recorder
-from tritoninit.recording.resolve import resolve
+from tritoninit.recording.resolve import inside, resolve
 from tritoninit.recording.shadows import Shadows
 from tritoninit.recording.targets import (
     RecordError,
@@ -78,6 +78,7 @@ def record_model(model: nn.Module, init_fn: InitFn | None = None) -> Recording:
     shadows = Shadows(model, targets)
     with shadows.in_place():
         filled = _begin(recorder, targets, constructions)
+        began = recorder.now()
         ran = set().union(*(construction.ran for construction in constructions))
         with intercepted(recorder), LiteralMode(recorder), OperationMode(recorder):
             initialise(model, recorder, targets, init_fn, Built(filled, ran))
@@ -87,6 +88,11 @@ def record_model(model: nn.Module, init_fn: InitFn | None = None) -> Recording:
         attributes = shadows.changed_attributes()
     _check_complete(values, init_fn is not None)
     for target, ref, assigned in values:
+        if target.outdated and any(event.time < began for event in ref.events()[0]):
+            raise RecordError(
+                f"{target} was written after record() ended, where it is not seen; write it"
+                " inside, or in init_fn"
+            )
         target.writes = unmasked(resolve(ref))
         if assigned:
             origin = f"assignment to {target.name}"
@@ -111,7 +117,8 @@ def _begin(
         if target.shadow is not None:
             values = (value for c in constructions if (value := c.value_of(target)) is not None)
             value = next(values, None)
-            complete = value is not None and _repeat(recorder, value, memory, target)
+            complete = value is not None and _repeat(recorder, value, memory)
+            target.outdated = any(c.is_outdated(target) for c in constructions)
             plain = not target.is_sharded and target.tensor.storage_offset() == 0
             if plain:  # init code may hold the tensor itself
                 recorder.memories[target.tensor.untyped_storage()._cdata] = memory
@@ -120,34 +127,53 @@ def _begin(
     return {module for module, complete in filled.items() if complete and constructions}
 
 
-def _repeat(recorder: Recorder, value: Ref, memory: Memory, target: Target) -> bool:
+def _repeat(recorder: Recorder, value: Ref, memory: Memory) -> bool:
     """Begin a shadow's events with those that a value comes from; False if it has gaps."""
     events, left = value.events()
-    same = value.view == memory.tensor_view and value.dtype == memory.dtype == value.memory.dtype
+    whole = memory.tensor_view
+    if not (_keeps_places(value, whole) and all(_casts(event, value, memory) for event in events)):
+        if not left:
+            _copy(recorder, memory, whole, value, events[-1].origin if events else "", None)
+        return not left
     for event in events:
-        copied = Event(recorder.now(), event.recipe, event.view, event.key, event.origin, event)
+        shape, strides = event.view.shape, event.view.strides
+        view = View(shape, strides, event.view.offset - value.view.offset + whole.offset)
         if isinstance(event.recipe, Operation):
-            view, dtype = event.view, value.memory.dtype
-            source = Ref(value.memory, event.time + 1, view, dtype)
-            place = Ref(memory, recorder.now(), view, memory.dtype)
-            copied.recipe = Operation(
-                torch.ops.aten.copy_.default, (place, source), {}, [None], [place]
-            )
-        elif not same and (isinstance(event.recipe, Apply) or event.view != value.view):
-            break
-        if same or event.view == value.view:
-            copied.view = event.view if same else memory.tensor_view
-            memory.events.append(copied)
-    else:
-        if same or all(event.view == value.view for event in events):
-            return not left
-    memory.events.clear()
-    place = Ref(memory, recorder.now(), memory.tensor_view, memory.dtype)
-    operation = Operation(torch.ops.aten.copy_.default, (place, value), {}, [None], [place])
-    if not left:
-        origin = events[-1].origin if events else ""
-        memory.events.append(Event(recorder.now(), operation, place.view, None, origin))
+            source = Ref(value.memory, event.time + 1, event.view, value.dtype)
+            _copy(recorder, memory, view, source, event.origin, event)
+        else:
+            repeated = Event(recorder.now(), event.recipe, view, event.key, event.origin, event)
+            memory.events.append(repeated)
     return not left
+
+
+def _copy(
+    recorder: Recorder, memory: Memory, view: View, value: Ref, origin: str, event: Event | None
+) -> None:
+    """Record that a value is copied to a view."""
+    place = Ref(memory, recorder.now(), view, memory.dtype)
+    operation = Operation(torch.ops.aten.copy_.default, (place, value), {}, [None], [place])
+    memory.events.append(Event(recorder.now(), operation, view, None, origin, event))
+
+
+def _keeps_places(value: Ref, whole: View) -> bool:
+    """Whether the writes to a value can be made to a tensor instead."""
+    geometry = value.view.shape, value.view.strides
+    return (
+        geometry == (whole.shape, whole.strides)
+        and value.dtype == value.memory.dtype
+        and all(inside(event.view, value.view) for event in value.events()[0])
+    )
+
+
+def _casts(event: Event, value: Ref, memory: Memory) -> bool:
+    """Whether a write gives the same in the dtype of the memory, rounded once."""
+    if value.dtype == memory.dtype:
+        return True
+    if isinstance(event.recipe, Apply):
+        return False
+    narrows = value.dtype == torch.float32 and memory.dtype in (torch.bfloat16, torch.float16)
+    return isinstance(event.recipe, Operation) or not event.recipe.is_random or narrows
 
 
 def _value(recorder: Recorder, target: Target, held: Tensor) -> tuple[Ref, bool]:
@@ -170,9 +196,7 @@ def _value(recorder: Recorder, target: Target, held: Tensor) -> tuple[Ref, bool]
         whole = target.whole
         strided = torch.empty_strided(whole.shape, whole.strides, dtype=held.dtype, device="meta")
         memory = recorder.follow(strided)
-        place = Ref(memory, recorder.now(), whole, held.dtype)
-        copy = Operation(torch.ops.aten.copy_.default, (place, ref), {}, [None], [place])
-        memory.events.append(Event(recorder.now(), copy, whole, None, "init code"))
+        _copy(recorder, memory, whole, ref, "init code", None)
         ref = Ref(memory, recorder.now(), whole, held.dtype)
     return ref, assigned
 

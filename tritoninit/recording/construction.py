@@ -6,7 +6,7 @@ import sys
 import weakref
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -23,13 +23,20 @@ from tritoninit.recording.trace import Ref, view_of
 NAMED = frozenset({"__init__", *OWN, *WHOLE})
 
 
+class Held(NamedTuple):
+    """What a module's tensor was at the end of the record, and its version counter then."""
+
+    value: Ref
+    version: int
+
+
 class Construction(Recorder):
     """What constructors did.  ``held`` says what each module's tensors were at the end."""
 
     def __init__(self) -> None:
         super().__init__()
         self.modules: weakref.WeakSet[nn.Module] = weakref.WeakSet()
-        self.held: weakref.WeakKeyDictionary[nn.Module, dict[tuple[str, str], Ref]] = (
+        self.held: weakref.WeakKeyDictionary[nn.Module, dict[tuple[str, str], Held]] = (
             weakref.WeakKeyDictionary()
         )
         self.ran: set[tuple[type, str]] = set()
@@ -61,10 +68,11 @@ class Construction(Recorder):
                     if not self.is_followed(tensor):
                         continue
                     memory = self.follow(tensor)
-                    held[kind, key] = Ref(memory, self.now(), view_of(tensor), tensor.dtype)
+                    value = Ref(memory, self.now(), view_of(tensor), tensor.dtype)
                     if not tensor.is_meta:
-                        meta = escaped.setdefault(id(tensor), make_shadow(tensor))
-                        getattr(module, table)[key] = meta
+                        tensor = escaped.setdefault(id(tensor), make_shadow(tensor))
+                        getattr(module, table)[key] = tensor
+                    held[kind, key] = Held(value, tensor._version)
             _built[module] = self
 
     def value_of(self, target: Target) -> Ref | None:
@@ -73,10 +81,18 @@ class Construction(Recorder):
         if memory is not None:
             return Ref(memory, self.now(), view_of(target.tensor), target.tensor.dtype)
         for slot in target.slots:
-            ref = self.held.get(slot.module, {}).get((target.kind, slot.key))
-            if ref is not None and ref.view.shape == tuple(target.tensor.shape):
-                return ref
+            held = self.held.get(slot.module, {}).get((target.kind, slot.key))
+            if held is not None and held.value.view.shape == tuple(target.tensor.shape):
+                return held.value
         return None
+
+    def is_outdated(self, target: Target) -> bool:
+        """Whether something wrote to the tensor, which is the recorded one, after the end."""
+        if target.is_sharded or self.memory(target.tensor) is None:
+            return False
+        slots = (self.held.get(s.module, {}).get((target.kind, s.key)) for s in target.slots)
+        found = [held.version for held in slots if held is not None]
+        return bool(found) and target.tensor._version not in found
 
 
 _built: weakref.WeakKeyDictionary[nn.Module, Construction] = weakref.WeakKeyDictionary()

@@ -26,7 +26,7 @@ def resolve(ref: Ref) -> list[Written]:
     """The writes, on views of the tensor, that give it the value."""
     whole = ref.view
     events, _ = ref.events()
-    if ref.dtype != ref.memory.dtype or not all(_inside(event.view, whole) for event in events):
+    if ref.dtype != ref.memory.dtype or not all(inside(event.view, whole) for event in events):
         return [_computed(ref, View(whole.shape, whole.strides, 0), events[-1].origin)]
     writes = []
     for event in events:
@@ -67,7 +67,8 @@ def _computed(value: Ref, view: View, origin: str) -> Written:
     return Written(None, view, None, origin, value)
 
 
-def _inside(view: View, whole: View) -> bool:
+def inside(view: View, whole: View) -> bool:
+    """Whether a view lies within another."""
     if view == whole:
         return True
     return not difference(runs_of(view), runs_of(whole)).size

@@ -50,7 +50,8 @@ class Target:
     """One parameter or buffer, and what init code does to it.
 
     ``shadow`` stands in the place of a tensor on meta; None means that the tensor has values
-    already, which stay.  ``stale`` is set once init code would have changed such values.
+    already, which stay.  ``stale`` is set once init code would have changed such values,
+    ``outdated`` where something wrote to the tensor after its constructor's record ended.
     """
 
     names: tuple[str, ...]
@@ -60,6 +61,7 @@ class Target:
     shadow: Tensor | None = None
     writes: list[Written] = field(default_factory=list)
     stale: bool = False
+    outdated: bool = False
 
     @property
     def name(self) -> str:
