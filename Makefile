@@ -5,6 +5,7 @@
 #   make test        all tests; the Triton kernels run in Triton's interpreter
 #   make lint        ruff and mypy
 #   make bench       the benchmarks, into RESULTS
+#   make mutants     break the code in many ways and see that the tests notice (some minutes)
 #   make gpu-check   on a CUDA machine: conformance on the GPU, then the benchmarks
 #   make clean       remove .venv, caches and build products
 
@@ -22,7 +23,7 @@ DEV_PACKAGES := scipy==1.17.1 mpmath==1.3.0 pytest==9.2.0 hypothesis==6.170.15 \
 INSTALL := -m pip install --quiet --disable-pip-version-check
 INSTALL_SELF := $(INSTALL) --no-deps --no-build-isolation --editable .
 
-.PHONY: demo test lint bench gpu-check clean
+.PHONY: demo test lint bench mutants gpu-check clean
 .NOTPARALLEL:
 
 demo: .venv/run
@@ -44,6 +45,10 @@ lint: .venv/dev
 bench: .venv/dev
 	@echo "== benchmarks"
 	benchmarks/run $(BIN)/python "$(RESULTS)"
+
+mutants: .venv/dev
+	@echo "== mutants"
+	$(BIN)/python -m tests.mutation
 
 gpu-check:
 	@echo "== gpu-check with $(PYTHON)"
