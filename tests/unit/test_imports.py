@@ -22,7 +22,7 @@ LAYERS = [
     {"sampler"},
     {"backends"},
     {"orthogonal", "layout", "dtensor", "generator", "oracle", "plan"},
-    {"small", "fill"},
+    {"small", "fill", "launched"},
     {"viewing", "evaluate", "writing"},
     {"init"},
     {"fsdp2", "ranks"},

@@ -14,6 +14,7 @@ import triton
 
 from tritoninit import sparse
 from tritoninit.backends.parts import LIMIT, launches
+from tritoninit.backends.triton_launch import launch
 from tritoninit.kernels.fill import fill as fill_row
 from tritoninit.kernels.rows import fill_rows
 from tritoninit.kernels.sparse import column_thresholds
@@ -77,20 +78,21 @@ def _thresholds(
     limit = torch.empty(columns, dtype=torch.uint32, device=out.device)
     last = torch.empty_like(limit)
     left, end = needed
-    column_thresholds[(triton.cdiv(end - left, COLUMNS),)](
-        limit,
-        last,
-        rows,
-        columns,
-        left,
-        end,
-        zeros,
-        key.seed,
-        key.offset,
+    arguments = dict(
+        threshold=limit,
+        tie=last,
+        rows=rows,
+        columns=columns,
+        left=left,
+        end=end,
+        zeros=zeros,
+        seed=key.seed,
+        offset=key.offset,
         ROWS=ROWS,
         COLUMNS=COLUMNS,
         num_warps=WARPS,
     )
+    launch(column_thresholds, triton.cdiv(end - left, COLUMNS), arguments)
     return limit, last
 
 
@@ -105,7 +107,7 @@ def _launch(
         kernel, programs, arguments = launch_arguments(out[at:], part, key, sampler, limits)
         if programs > GRID:
             raise ValueError(f"a launch of {programs} programs exceeds {GRID}; fill it in parts")
-        kernel[(programs,)](**arguments)
+        launch(kernel, programs, arguments)
 
 
 def launch_arguments(
@@ -153,7 +155,7 @@ def launch_arguments(
     )
     if torch.version.hip is None:
         arguments["maxnreg"] = REGISTERS
-    slots = own["slots"] if rows else triton.cdiv(length + lanes - 1, lanes)
+    slots = own["slots"] if rows else triton.cdiv(first % lanes + length, lanes)
     return fill_rows if rows else fill_row, triton.cdiv(slots, 4 * block // lanes), arguments
 
 

@@ -15,6 +15,7 @@ from tritoninit.dtensor import Part, is_dtensor, local_of, parts_of
 from tritoninit.fill import fill, fill_parts
 from tritoninit.generator import key_of
 from tritoninit.init.parity import check_random_dtype
+from tritoninit.launched import fill_by_launch
 from tritoninit.layout import PLAIN_TYPES, as_shape, check_strided, check_writable, place
 from tritoninit.recipe import Recipe
 from tritoninit.region import Shape
@@ -25,6 +26,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 Generator = torch.Generator | Key | None
 Offset = Shape | int | None
+UNUSED = Key(0)  # for recipes that are not random
 
 
 def overridable(function: Callable[P, R]) -> Callable[P, R]:
@@ -118,7 +120,8 @@ def _part(tensor: Tensor, global_shape: Shape | None, global_offset: Offset) -> 
 def write(tensor: Tensor, recipe: Recipe, key: Key | None, parts: list[Part] | None) -> Tensor:
     """Write into the whole tensor or into the parts that it holds."""
     if parts is None:
-        fill(tensor, recipe, key)
+        if not fill_by_launch(tensor, recipe, key or UNUSED):
+            fill(tensor, recipe, key)
     else:
         fill_parts(parts, recipe, key)
         if is_dtensor(tensor):
@@ -134,7 +137,10 @@ def draw(
     global_offset: Offset,
 ) -> Tensor:
     """Check the tensor, then draw the key and write; the last step of every random initializer."""
-    if global_shape is None and global_offset is None and fill_at_once(tensor, recipe, generator):
+    whole = global_shape is None and global_offset is None
+    if whole and (
+        fill_at_once(tensor, recipe, generator) or fill_by_launch(tensor, recipe, generator)
+    ):
         return tensor
     if has_no_memory(tensor, global_shape, global_offset):
         return tensor
