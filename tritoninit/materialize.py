@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from tritoninit import fsdp2
 from tritoninit.dtensor import is_dtensor, meshes_of, parts_of
 from tritoninit.memory import allocate, bind
-from tritoninit.plan import Plan, readable_bytes
+from tritoninit.plan import Fill, Plan, readable_bytes
 from tritoninit.progress import progress
 from tritoninit.ranks.agreement import together
 from tritoninit.ranks.collective import is_fake
 from tritoninit.ranks.owners import Delivery, deal
+from tritoninit.schedule import Held, write_all
 from tritoninit.stream import Key
-from tritoninit.writing import write_parts, write_whole
 
 if TYPE_CHECKING:
     from torch.distributed.device_mesh import DeviceMesh
@@ -141,14 +141,14 @@ def materialize(
     with together(meshes, "filling"), progress(made.nbytes, "materialize") as advance:
         if dealt:
             delivery.carry_out(recording.sources)
+        held: list[tuple[Fill, Held]] = []
         for entry in made.fills:
-            if entry.name not in tensors:
-                tensor = tensors[entry.name] = allocated[entry.name]()
-                if is_dtensor(tensor):
-                    write_parts(entry, parts_of(tensor), recording.sources)
-                else:
-                    write_whole(entry, tensor, recording.sources)
-            advance(entry.nbytes)
+            if entry.name in tensors:
+                advance(entry.nbytes)
+                continue
+            tensor = tensors[entry.name] = allocated[entry.name]()
+            held.append((entry, parts_of(tensor) if is_dtensor(tensor) else tensor))
+        write_all(held, recording.sources, advance)
     replaced = [
         target.name for target in recording.targets if not bind(target, tensors[target.name])
     ]
