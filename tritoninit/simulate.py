@@ -72,7 +72,8 @@ def simulate(
             ``mesh`` and ``placements`` is given, or both for a model that holds DTensors; the
             placements are not one for every mesh dimension, name a dimension that the tensor
             does not have, or are a pending Partial; a name is unknown; device is meta.
-        TypeError: a placement of another kind.
+        TypeError: a placement of another kind; coordinate or mesh is no mapping of names to ints;
+            names is a string.
         tritoninit.recording.RecordError: a tensor on meta has no recipe.
     """
     place = torch.device(device)
@@ -81,6 +82,10 @@ def simulate(
     if (mesh is None) != (placements is None):
         missing = "mesh" if mesh is None else "placements"
         raise ValueError(f"mesh and placements must be given together, {missing} is None")
+    for label, value in (("coordinate", coordinate), ("mesh", mesh or {})):
+        _check_integers(label, value)
+    if isinstance(names, str):
+        raise TypeError(f"names must be a collection of names, got the string {names!r}")
     recording, made = record_plan(model, seed, init_fn)
     fills = [fill for fill in made.fills if _is_wanted(fill, names)]
     _check_names(names, made.fills)
@@ -149,6 +154,13 @@ def _given(
 
 def _dimensions(sharding: Sharding | None) -> Iterable[tuple[str, int]]:
     return zip(sharding.names, sharding.mesh, strict=True) if sharding else ()
+
+
+def _check_integers(label: str, value: object) -> None:
+    if not isinstance(value, Mapping) or not all(
+        isinstance(name, str) and hasattr(number, "__index__") for name, number in value.items()
+    ):
+        raise TypeError(f"{label} must be a mapping of mesh dimensions' names to ints, got {value}")
 
 
 def _check_coordinate(coordinate: Mapping[str, int], mesh: Mapping[str, int]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import weakref
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -96,7 +97,7 @@ class Construction(Recorder):
 
 
 _built: weakref.WeakKeyDictionary[nn.Module, Construction] = weakref.WeakKeyDictionary()
-_active: list[Construction] = []
+_active = threading.local()  # another thread's record() would not see this one's constructors
 
 
 def constructions_of(model: nn.Module) -> list[Construction]:
@@ -106,14 +107,14 @@ def constructions_of(model: nn.Module) -> list[Construction]:
 
 
 def is_recording() -> bool:
-    """Whether a ``record()`` is open."""
-    return bool(_active)
+    """Whether a ``record()`` of this thread is open."""
+    return bool(getattr(_active, "is_open", False))
 
 
 @contextmanager
 def record_construction() -> Iterator[None]:
     """See :func:`tritoninit.record`."""
-    if _active:
+    if is_recording():
         yield  # the outer one sees everything
         return
     construction = Construction()
@@ -132,8 +133,8 @@ def record_construction() -> Iterator[None]:
         stack.enter_context(torch.device("meta"))
         stack.enter_context(LiteralMode(construction))
         stack.enter_context(OperationMode(construction))
-        _active.append(construction)
-        stack.callback(_active.pop)
+        _active.is_open = True
+        stack.callback(setattr, _active, "is_open", False)
         yield
     if construction.failure is not None:
         raise construction.failure

@@ -109,8 +109,8 @@ def find_targets(model: nn.Module) -> list[Target]:
 
     Raises:
         RecordError: a lazy tensor, a wrapper subclass other than a DTensor on meta, a layout
-            other than strided on meta, or two tensors on meta that share memory without being
-            the same object.
+            other than strided on meta, two tensors of one name, or two tensors on meta that share
+            memory without being the same object.
         ValueError: a DTensor on meta with a pending Partial.
     """
     targets: dict[int, Target] = {}
@@ -123,6 +123,7 @@ def find_targets(model: nn.Module) -> list[Target]:
                 target.slots.append(slot)
     for target in targets.values():
         _check_supported(target)
+    _check_names_differ(list(targets.values()))
     _check_memory_is_separate(list(targets.values()))
     return list(targets.values())
 
@@ -149,6 +150,19 @@ def _check_supported(target: Target) -> None:
 
     if target.tensor.is_meta and is_dtensor(target.tensor):
         sharding_of(target.tensor)
+
+
+def _check_names_differ(targets: list[Target]) -> None:
+    """Raise where a name, which decides values, is that of two tensors."""
+    seen: dict[str, Target] = {}
+    for target in targets:
+        for name in target.names:
+            other = seen.setdefault(name, target)
+            if other is not target and (other.tensor.is_meta or target.tensor.is_meta):
+                raise RecordError(
+                    f"two tensors are called {name} once the prefixes of wrappers are taken out:"
+                    f" {other} and {target}; register one under another name"
+                )
 
 
 def _check_memory_is_separate(targets: list[Target]) -> None:
