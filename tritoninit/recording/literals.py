@@ -35,7 +35,7 @@ class LiteralMode(TorchFunctionMode):
         self.recorder = recorder
 
     def __enter__(self) -> LiteralMode:
-        super().__enter__()
+        super().__enter__()  # type: ignore[no-untyped-call]
         self.recorder.modes = _len_torch_function_stack()
         return self
 
