@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from tritoninit.dtensor import is_dtensor, sharding_of
 from tritoninit.plan import Apply, Fill, View, Write
 from tritoninit.recording.calls import intercepted
+from tritoninit.recording.collector import paused
 from tritoninit.recording.construction import (
     Construction,
     constructions_of,
@@ -56,12 +57,14 @@ class Recording:
     sources: dict[str, Tensor]
     attributes: list[tuple[nn.Module, dict[str, Any]]]
 
+    @paused()
     def fills(self, key: Key) -> tuple[Fill, ...]:
         """The plan's entries under a root key."""
         keying = Keying(key, self.targets)
         return tuple(_fill(target, keying) for target in self.targets)
 
 
+@paused()
 def record_model(model: nn.Module, init_fn: InitFn | None = None) -> Recording:
     """Run the model's init code on shadows, after what its constructors were seen to do.
 

@@ -16,8 +16,11 @@ from types import FunctionType
 from typing import Any
 
 import torch
+from torch._C import _len_torch_function_stack
 
 from tritoninit import init
+from tritoninit.init.call import binder
+from tritoninit.layout import PLAIN_TYPES
 from tritoninit.recipe import (
     Constant,
     Dirac,
@@ -48,6 +51,7 @@ ELEMENTARY: dict[str, Callable[[Arguments], Recipe]] = {
     "orthogonal_": lambda p: Orthogonal(float(p["gain"])),
     "sparse_": lambda p: Sparse(float(p["sparsity"]), float(p["std"])),
 }
+PLAIN = (bool, int, float, str, type(None))
 PUBLIC = tuple(name for name in init.__all__ if name.endswith("_"))
 
 _lock = threading.RLock()
@@ -119,7 +123,14 @@ def _ours(recorder: Recorder, name: str) -> Callable[[Function], Function]:
 
     def replace(original: Function) -> Function:
         def call(*args: Any, **kwargs: Any) -> Any:
-            ours = _is_recorded(recorder, _tensor_of(args, kwargs))
+            tensor = _tensor_of(args, kwargs)
+            if type(tensor) in PLAIN_TYPES and _len_torch_function_stack() == recorder.modes:
+                with torch._C.DisableTorchFunction():  # the recorder's own mode has no use for it
+                    return run(tensor, args, kwargs)
+            return run(tensor, args, kwargs)
+
+        def run(tensor: Any, args: tuple[Any, ...], kwargs: Arguments) -> Any:
+            ours = _is_recorded(recorder, tensor)
             return (getattr(init, name) if ours else original)(*args, **kwargs)
 
         return call
@@ -131,32 +142,40 @@ def _recording(recorder: Recorder, name: str) -> Callable[[Function], Function]:
     """tritoninit's elementary initializer becomes a record of its recipe."""
 
     def replace(original: Function) -> Function:
-        signature = inspect.signature(original)
+        bound = binder(original)
 
         def call(*args: Any, **kwargs: Any) -> Any:
             tensor = _tensor_of(args, kwargs)
             if recorder.quiet or not _is_recorded(recorder, tensor):
                 return original(*args, **kwargs)
-            bound = signature.bind(*args, **kwargs)
-            bound.apply_defaults()
-            given = bound.arguments
+            given = bound(args, kwargs)
             if given["global_shape"] is not None or given["global_offset"] is not None:
                 raise recorder.refuse(
                     f"{name} with global_shape={given['global_shape']} and global_offset="
                     f"{given['global_offset']}; init code is given whole tensors",
                     recorder.find(tensor),
                 )
-            # The arguments are checked by the initializer itself, on a tensor without memory.
-            with recorder.ignoring():
-                if not tensor.is_meta:
-                    given["tensor"] = torch.empty_like(tensor, device="meta")
-                original(*bound.args, **bound.kwargs)
+            asked = _asked(name, given)
+            if asked is None or asked not in recorder.checked:
+                # The arguments are checked by the initializer itself, on a tensor without memory.
+                with recorder.ignoring():
+                    meta = tensor if tensor.is_meta else torch.empty_like(tensor, device="meta")
+                    original(**{**given, "tensor": meta})
+                recorder.checked.add(asked)
             recorder.write(tensor, ELEMENTARY[name](given), _key_of(given.get("generator")))
             return tensor
 
         return call
 
     return replace
+
+
+def _asked(name: str, given: Arguments) -> object:
+    """What an initializer's own checks depend on, where it need be checked only once."""
+    tensor, values = given["tensor"], tuple(given.values())[1:]
+    if not all(isinstance(value, PLAIN) for value in values) or not tensor.numel():
+        return None  # a warning about zero elements is one a call
+    return name, type(tensor), tensor.dtype, tensor.shape, values, tuple(map(type, values))
 
 
 def _key_of(generator: object) -> Key | None:

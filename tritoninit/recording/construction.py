@@ -61,8 +61,10 @@ class Construction(Recorder):
     def finish(self) -> None:
         """Note what every module holds, and put on meta what escaped it."""
         escaped: dict[int, Tensor] = {}
-        every = {id(m): m for top in list(self.modules) for m in top.modules()}
-        for module in every.values():
+        every: set[nn.Module] = set()
+        for top in list(self.modules):
+            every.update(() if top in every else top.modules())
+        for module in every:
             held = self.held[module] = {}
             for kind, table in TABLES.items():
                 for key, tensor in getattr(module, table).items():

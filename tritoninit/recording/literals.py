@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch._C import _len_torch_function_stack
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
@@ -32,6 +33,11 @@ class LiteralMode(TorchFunctionMode):
     def __init__(self, recorder: Recorder) -> None:
         super().__init__()
         self.recorder = recorder
+
+    def __enter__(self) -> LiteralMode:
+        super().__enter__()  # type: ignore[no-untyped-call]
+        self.recorder.modes = _len_torch_function_stack()
+        return self
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None

@@ -13,6 +13,7 @@ from torch.nn.parameter import is_lazy
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from tritoninit.dtensor import is_dtensor, local_of, sharding_of
+from tritoninit.layout import PLAIN_TYPES
 from tritoninit.names import canonical_name
 from tritoninit.plan import View
 from tritoninit.recipe import Recipe
@@ -95,6 +96,8 @@ def dtype_name(tensor: Tensor) -> str:
 
 def storage_of(tensor: Tensor) -> int | None:
     """An identifier of the tensor's memory, of a DTensor's local part; None where it has none."""
+    if type(tensor) in PLAIN_TYPES and tensor.layout is torch.strided:
+        return int(tensor.untyped_storage()._cdata)  # nearly every tensor
     if is_dtensor(tensor):
         tensor = local_of(tensor)
     if is_lazy(tensor) or tensor.layout != torch.strided or is_traceable_wrapper_subclass(tensor):
@@ -114,11 +117,13 @@ def find_targets(model: nn.Module) -> list[Target]:
         ValueError: a DTensor on meta with a pending Partial.
     """
     targets: dict[int, Target] = {}
+    modules = list(model.named_modules(remove_duplicate=False))
     for kind in TABLES:
-        for name, slot, tensor in _tensors(model, kind):
-            name = canonical_name(name)
-            target = targets.setdefault(id(tensor), Target((), kind, tensor, []))
-            target.names += (name,)
+        for name, slot, tensor in _tensors(modules, kind):
+            target = targets.get(id(tensor))
+            if target is None:
+                target = targets[id(tensor)] = Target((), kind, tensor, [])
+            target.names += (canonical_name(name),)
             if not any(slot.module is s.module and slot.key == s.key for s in target.slots):
                 target.slots.append(slot)
     for target in targets.values():
@@ -128,8 +133,8 @@ def find_targets(model: nn.Module) -> list[Target]:
     return list(targets.values())
 
 
-def _tensors(model: nn.Module, kind: str) -> Iterator[tuple[str, Slot, Tensor]]:
-    for prefix, module in model.named_modules(remove_duplicate=False):
+def _tensors(modules: list[tuple[str, nn.Module]], kind: str) -> Iterator[tuple[str, Slot, Tensor]]:
+    for prefix, module in modules:
         for key, tensor in getattr(module, TABLES[kind]).items():
             if tensor is not None:
                 yield f"{prefix}.{key}" if prefix else key, Slot(module, key), tensor
