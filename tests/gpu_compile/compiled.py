@@ -24,6 +24,8 @@ from tests.gpu_compile.variants import (
     BROKEN,
     DIGEST,
     DIGEST_AXES,
+    DOUBLE,
+    DOUBLE_PARAMS,
     LAYOUTS,
     OPERATIONS,
     PARAMS,
@@ -58,10 +60,12 @@ def operation(out, OPERATION: tl.constexpr, SIZE: tl.constexpr):
     """One floating-point operation an element, and nothing else."""
     lanes = tl.arange(0, SIZE)
     value = tl.load(out + lanes)
+    double: tl.constexpr = out.dtype.element_ty.primitive_bitwidth == 64
     if OPERATION == "sqrt_rn":
-        value = tl.sqrt_rn(value)
+        value = tl.sqrt(value) if double else tl.sqrt_rn(value)
     elif OPERATION == "div_rn":
-        value = tl.div_rn(value, tl.load(out + SIZE + lanes))
+        divisor = tl.load(out + SIZE + lanes)
+        value = value / divisor if double else tl.div_rn(value, divisor)
     elif OPERATION == "approximate":
         value = tl.log(tl.sqrt(value))
     else:
@@ -81,7 +85,14 @@ def elements(variant: Variant) -> int:
     """Elements a program."""
     if variant.kind == DIGEST:
         return triton_digest.block_of(DIGEST_AXES[variant.layout])
-    return 4 * blocks(variant)
+    return (2 if variant.dtype == DOUBLE and variant.kind != "mask" else 4) * blocks(variant)
+
+
+def numbers(variant: Variant) -> tuple[str, ...]:
+    """The types of a kind's constants: of float64 each is passed in halves."""
+    if variant.dtype == DOUBLE:
+        return ("i64",) * (2 * DOUBLE_PARAMS[variant.kind])
+    return ("fp32",) * PARAMS[variant.kind]
 
 
 def source(variant: Variant) -> ASTSource:
@@ -89,7 +100,7 @@ def source(variant: Variant) -> ASTSource:
     constants: dict[str, Any]
     if variant.kind in OPERATIONS + BROKEN:
         kernel = operation
-        constants = {"OPERATION": variant.kind, "SIZE": 4 * blocks(variant)}
+        constants = {"OPERATION": variant.kind, "SIZE": elements(variant)}
         types: dict[str, Any] = {"out": f"*{variant.dtype}"}
     elif variant.kind == SPARSE:
         kernel = column_thresholds
@@ -107,7 +118,7 @@ def source(variant: Variant) -> ASTSource:
             "out": f"*{variant.dtype}",
             "threshold": "*u32",
             "tie": "*u32",
-            "constants": ("fp32",) * PARAMS[variant.kind],
+            "constants": numbers(variant),
             "seed": "u64",
             "offset": "u64",
             "slots": "u32",

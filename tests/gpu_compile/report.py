@@ -8,10 +8,17 @@ from __future__ import annotations
 
 from tests.gpu_compile.compiled import blocks, compile_variant
 from tests.gpu_compile.listing import WIDE_STORE, full_tile, mix, resource
-from tests.gpu_compile.variants import PARAMS, TARGETS, Variant, dtypes_of
+from tests.gpu_compile.variants import (
+    DOUBLE,
+    DOUBLE_PARAMS,
+    PARAMS,
+    TARGETS,
+    Variant,
+    dtypes_of,
+)
 
 TARGET = "sm_90"
-COLUMNS = ("FFMA", "FMUL", "IMAD", "LOP3")
+COLUMNS = ("FFMA", "FMUL", "DFMA", "DMUL", "DADD", "IMAD", "LOP3")
 
 
 def main() -> None:
@@ -20,7 +27,7 @@ def main() -> None:
     print("|", " | ".join(head), "|")
     print("|", " | ".join("---" for _ in head), "|")
     for kind in PARAMS:
-        for dtype in dtypes_of(kind):
+        for dtype in (*dtypes_of(kind), *[DOUBLE] * (kind in DOUBLE_PARAMS)):
             for layout in ("contiguous", "rows"):
                 variant = Variant(kind, dtype, layout)
                 kernel = compile_variant(variant, TARGETS[TARGET])

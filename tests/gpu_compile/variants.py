@@ -49,6 +49,10 @@ PARAMS = {
 }
 SAMPLERS = [kind for kind, count in PARAMS.items() if count > 1]
 DTYPES = ("fp32", "bf16", "fp16")
+DOUBLE = "fp64"
+# The kinds of float64 and the constants they take, each passed as two integers.
+DOUBLE_PARAMS = {kind: PARAMS[kind] for kind in PARAMS if kind not in ("rational", "log", "words")}
+DOUBLE_PARAMS |= {"tail": 41, "tails": 42}
 
 # How a launch addresses memory.  One row (``kernels/fill.py``): aligned, at any address, strided,
 # and strided with positions that need 64 bits.  Many rows (``kernels/rows.py``): aligned without
@@ -71,6 +75,8 @@ LAYOUTS: dict[str, dict[str, bool | int]] = {
 LAYOUT_KINDS = ("normal", "mask", "constant")
 EVERY_KIND = ("unaligned", "strided", "wide", "rows", "odd rows")  # on sm_90
 OTHER_TARGETS = ("unaligned", "strided", "wide", "rows", "odd rows", "wide rows")
+# Of float64 on sm_90; elsewhere only of normals, and only rows.
+DOUBLE_LAYOUTS = {"normal": EVERY_KIND, "tails": ("unaligned", "wide rows")}
 
 # Kernels that hold one operation, to know what a target makes of it.
 OPERATIONS = ("sqrt_rn", "div_rn")
@@ -101,7 +107,11 @@ def variants(target: str) -> list[Variant]:
         chosen += [Variant(kind, dtypes[0], layout) for layout in layouts]
         if kind in STORED:
             chosen += [Variant(kind, dtype, "rows") for dtype in dtypes[: 2 if full else 1]]
+    chosen += [Variant(kind, DOUBLE, "contiguous") for kind in DOUBLE_PARAMS]
+    doubles = DOUBLE_LAYOUTS if full else {"normal": ("rows",)}
+    chosen += [Variant(kind, DOUBLE, layout) for kind in doubles for layout in doubles[kind]]
     chosen += [Variant(name, "fp32", "contiguous") for name in (*OPERATIONS, *BROKEN)]
+    chosen += [Variant(name, DOUBLE, "contiguous") for name in (*OPERATIONS, "contracted")]
     chosen += [Variant(DIGEST, f"u{width}", "contiguous") for width in (8, 16, 32, 64)]
     chosen += [Variant(DIGEST, "u32", layout) for layout in list(DIGEST_AXES)[1:]]
     return [*dict.fromkeys(chosen), Variant(SPARSE, "u32", "contiguous")]
