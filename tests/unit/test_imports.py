@@ -25,7 +25,7 @@ LAYERS = [
     {"small", "fill", "launched", "batch"},
     {"viewing", "evaluate", "writing", "schedule"},
     {"init"},
-    {"fsdp2", "ranks"},
+    {"fsdp2", "patching", "ranks"},
     {"recording", "fingerprint"},
     {"memory", "progress"},
     {"materialize"},

@@ -2,8 +2,7 @@
 
 Some of them return early on meta (``trunc_normal_``, ``orthogonal_``, ``sparse_``, ``dirac_``,
 all of tritoninit.init), so that no operation is dispatched and the second layer sees nothing.
-The functions' code is exchanged, not their names: every reference sees it, be it imported by
-name, kept in a table, bound in a ``functools.partial`` or called by a deprecated alias.
+Every reference to them sees the exchange (``init/exchange.py``).
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ import inspect
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FunctionType
 from typing import Any
 
 import torch
@@ -20,6 +18,7 @@ from torch._C import _len_torch_function_stack
 
 from tritoninit import init
 from tritoninit.init.call import binder
+from tritoninit.init.exchange import Function, Replace, exchanged
 from tritoninit.layout import PLAIN_TYPES
 from tritoninit.recipe import (
     Constant,
@@ -35,7 +34,6 @@ from tritoninit.recipe import (
 from tritoninit.recording.recorder import Recorder
 from tritoninit.stream import Key
 
-Function = Callable[..., Any]
 Arguments = dict[str, Any]
 
 # The initializers that all others end in, and their recipes.
@@ -57,56 +55,25 @@ PUBLIC = tuple(name for name in init.__all__ if name.endswith("_"))
 _lock = threading.RLock()
 
 
-def _trampoline(*args: Any, _to: Function, **kwargs: Any) -> Any:
-    return _to(*args, **kwargs)
-
-
-def _copy_of(function: FunctionType) -> FunctionType:
-    copied = FunctionType(
-        function.__code__,
-        function.__globals__,
-        function.__name__,
-        function.__defaults__,
-        function.__closure__,
-    )
-    copied.__kwdefaults__ = function.__kwdefaults__
-    return copied
-
-
 @contextmanager
 def intercepted(recorder: Recorder) -> Iterator[None]:
     """Send calls on the recorder's tensors to it; other tensors are filled as ever.
 
     One thread at a time; the others wait.
     """
-    with _lock:
-        changed: list[tuple[FunctionType, FunctionType]] = []
-        try:
-            for name in PUBLIC:
-                _exchange(getattr(torch.nn.init, name), _ours(recorder, name), changed)
-                if name in ELEMENTARY:
-                    inner = inspect.unwrap(getattr(init, name))
-                    _exchange(inner, _recording(recorder, name), changed)
-            # Called directly by some models; it returns early on meta as well.
-            private = getattr(torch.nn.init, "_no_grad_trunc_normal_", None)
-            if private is not None:
-                _exchange(private, _ours(recorder, "trunc_normal_"), changed)
-            yield
-        finally:
-            for function, original in changed:
-                function.__code__ = original.__code__
-                function.__kwdefaults__ = original.__kwdefaults__
+    with _lock, exchanged(_replacements(recorder)):
+        yield
 
 
-def _exchange(
-    function: Any,
-    replacement: Callable[[Function], Function],
-    changed: list[tuple[FunctionType, FunctionType]],
-) -> None:
-    original = _copy_of(function)
-    changed.append((function, original))
-    function.__kwdefaults__ = {"_to": replacement(original)}
-    function.__code__ = _trampoline.__code__
+def _replacements(recorder: Recorder) -> Iterator[tuple[Any, Replace]]:
+    for name in PUBLIC:
+        yield getattr(torch.nn.init, name), _ours(recorder, name)
+        if name in ELEMENTARY:
+            yield inspect.unwrap(getattr(init, name)), _recording(recorder, name)
+    # Called directly by some models; it returns early on meta as well.
+    private = getattr(torch.nn.init, "_no_grad_trunc_normal_", None)
+    if private is not None:
+        yield private, _ours(recorder, "trunc_normal_")
 
 
 def _tensor_of(args: tuple[Any, ...], kwargs: Arguments) -> Any:
@@ -118,7 +85,7 @@ def _is_recorded(recorder: Recorder, tensor: Any) -> bool:
     return recorder.is_followed(tensor) or recorder.find(tensor) is not None
 
 
-def _ours(recorder: Recorder, name: str) -> Callable[[Function], Function]:
+def _ours(recorder: Recorder, name: str) -> Replace:
     """torch's initializer becomes tritoninit's."""
 
     def replace(original: Function) -> Function:
@@ -138,7 +105,7 @@ def _ours(recorder: Recorder, name: str) -> Callable[[Function], Function]:
     return replace
 
 
-def _recording(recorder: Recorder, name: str) -> Callable[[Function], Function]:
+def _recording(recorder: Recorder, name: str) -> Replace:
     """tritoninit's elementary initializer becomes a record of its recipe."""
 
     def replace(original: Function) -> Function:
