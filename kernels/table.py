@@ -69,9 +69,10 @@ def fill_table(
     if KIND == "constant":
         values = tl.full([TILE], 0, DTYPE) + counter.to(DTYPE)
     else:
-        pairs: tl.constexpr = ALIGNED and DTYPE.primitive_bitwidth == 16
-        LANES: tl.constexpr = 8 if pairs else 4
-        block = tl.arange(0, TILE // LANES).to(tl.uint32) * (LANES // 4)
+        # A block holds two float64 elements, and four of any other type.
+        SHIFT: tl.constexpr = 1 if DTYPE.primitive_bitwidth == 64 else 2
+        LANES: tl.constexpr = 8 if ALIGNED and DTYPE.primitive_bitwidth == 16 else 1 << SHIFT
+        block = tl.arange(0, TILE // LANES).to(tl.uint32) * (LANES >> SHIFT)
         period, channels, rows, centre = 1, 1, 1, 0
         first = begin
         if KIND == "diagonal":
@@ -81,7 +82,7 @@ def fill_table(
             rows = tl.load(row + 7)
             centre = tl.load(row + 8)
         start = counter.to(tl.uint64)
-        low = start.to(tl.uint32) + (begin >> 2).to(tl.uint32)
+        low = start.to(tl.uint32) + (begin >> SHIFT).to(tl.uint32)
         start = (start >> 32 << 32) | low
         p = ()
         for at in tl.static_range(COUNT):

@@ -19,6 +19,7 @@ import triton
 import triton.language as tl
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
+from triton.language import str_to_ty
 
 from tests.gpu_compile.variants import (
     BROKEN,
@@ -29,18 +30,22 @@ from tests.gpu_compile.variants import (
     LAYOUTS,
     OPERATIONS,
     PARAMS,
+    SAMPLERS,
     SPARSE,
+    TABLES,
     TARGETS,
     Target,
     Variant,
     variants,
 )
-from tritoninit.backends import triton_digest
+from tritoninit.backends import triton_digest, triton_table
+from tritoninit.backends.table import GROUP, WORD
 from tritoninit.backends.triton_ import COLUMNS, REGISTERS, ROWS, WARPS, block_of
 from tritoninit.kernels.digest import digest
 from tritoninit.kernels.fill import fill
 from tritoninit.kernels.rows import fill_rows
 from tritoninit.kernels.sparse import column_thresholds
+from tritoninit.kernels.table import fill_table
 
 TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
 
@@ -76,6 +81,8 @@ def operation(out, OPERATION: tl.constexpr, SIZE: tl.constexpr):
 
 def blocks(variant: Variant) -> int:
     """Counters a program, as the launches choose them."""
+    if variant.layout in TABLES:
+        return block_of(variant.kind, False, False)
     layout = LAYOUTS[variant.layout]
     scattered = bool(layout["STRIDED"]) or ("AXES" in layout and not layout["ALIGNED"])
     return block_of(variant.kind, scattered, bool(layout["WIDE"]))
@@ -85,6 +92,8 @@ def elements(variant: Variant) -> int:
     """Elements a program."""
     if variant.kind == DIGEST:
         return triton_digest.block_of(DIGEST_AXES[variant.layout])
+    if variant.layout in TABLES and variant.kind == "constant":
+        return triton_table.TILE_BYTES * 8 // int(variant.dtype[1:])
     return (2 if variant.dtype == DOUBLE and variant.kind != "mask" else 4) * blocks(variant)
 
 
@@ -110,6 +119,8 @@ def source(variant: Variant) -> ASTSource:
         kernel = digest
         constants = {"AXES": DIGEST_AXES[variant.layout], "BLOCK": elements(variant)}
         types = {"table": "*i64", "data": f"*{variant.dtype}", "key": "u64"}
+    elif variant.layout in TABLES:
+        return table(variant)
     else:
         layout = LAYOUTS[variant.layout]
         kernel = fill_rows if "AXES" in layout else fill
@@ -130,6 +141,26 @@ def source(variant: Variant) -> ASTSource:
     signature = {n: "constexpr" if n in constants else types.get(n, "i64") for n in names}
     paths = {(names.index(name),): value for name, value in constants.items()}
     return ASTSource(kernel, signature, paths, {})
+
+
+def table(variant: Variant) -> ASTSource:
+    """The table kernel; its arrays lie at 16 bytes."""
+    drawn = variant.kind in SAMPLERS
+    constants: dict[str, Any] = {
+        "DTYPE": str_to_ty(variant.dtype, None),
+        "KIND": variant.kind,
+        "WORDS": 9 if variant.kind == "diagonal" else 5,
+        "COUNT": PARAMS[variant.kind] if drawn else 0,
+        "TILE": elements(variant),
+        "GROUP": GROUP,
+        "ALIGNED": TABLES[variant.layout],
+    }
+    types = {"groups": "*i32", "tiles": "*i32", "words": "*i64", "constants": "*fp32"}
+    names = fill_table.arg_names
+    signature = {n: "constexpr" if n in constants else types[n] for n in names}
+    paths = {(names.index(name),): value for name, value in constants.items()}
+    aligned = {(names.index(name),): [["tt.divisibility", WORD]] for name in types}
+    return ASTSource(fill_table, signature, paths, aligned)
 
 
 def compile_variant(variant: Variant, target: Target) -> Listing:

@@ -31,6 +31,7 @@ from tests.gpu_compile.variants import (
     Variant,
     dtypes_of,
     label,
+    tables,
     variants,
 )
 
@@ -64,6 +65,8 @@ ROWS_BUDGET = {
     ("normal", "bf16", "rows"): 42,
     ("normal", "fp32", "padded rows"): 42.5,
 }
+# More than the single fill of the same kind and dtype: to find the tile's entry and read it.
+TABLE_SHARE = 1.5
 
 ours = [(t, v) for t in NVIDIA for v in variants(t) if v.kind not in OPERATIONS + BROKEN]
 sampled = [(t, v) for t, v in ours if v.kind in SAMPLERS and v.dtype != DOUBLE]
@@ -207,6 +210,31 @@ def test_instructions_a_sample_of_rows(
 ) -> None:
     kernel = listings["sm_90"][Variant(*variant)]
     assert len(full_tile(kernel.sass)) / kernel.samples <= ROWS_BUDGET[variant]
+
+
+@pytest.mark.parametrize("target", NVIDIA)
+def test_full_tiles_of_tables_are_stored_16_bytes_at_once(
+    listings: dict[str, Listings], target: str
+) -> None:
+    for variant in tables(target == "sm_90"):
+        kernel = listings[target][variant]
+        if variant.layout == "table":
+            path = full_tile(kernel.sass)
+            size = int(re.sub(r"\D", "", variant.dtype)) // 8
+            assert count(path, WIDE_STORE) == count(path, "STG") == kernel.samples * size // 16
+
+
+@pytest.mark.parametrize("kind", SAMPLERS)
+def test_instructions_a_sample_of_tables(listings: dict[str, Listings], kind: str) -> None:
+    for dtype in ("fp32", "bf16") if kind in STORED else ("fp32",):
+        one, many = (
+            len(full_tile(kernel.sass)) / kernel.samples
+            for kernel in (
+                listings["sm_90"][Variant(kind, dtype, layout)]
+                for layout in ("contiguous", "table")
+            )
+        )
+        assert many <= one + TABLE_SHARE
 
 
 @pytest.mark.parametrize("kind", BUDGET)

@@ -15,7 +15,7 @@ class Target(NamedTuple):
 
 
 class Variant(NamedTuple):
-    """One specialisation of ``fill`` or ``fill_rows``, or the other kernels by name."""
+    """One specialisation of ``fill``, ``fill_rows`` or ``fill_table``, or the others by name."""
 
     kind: str
     dtype: str
@@ -71,6 +71,9 @@ LAYOUTS: dict[str, dict[str, bool | int]] = {
     "strided rows": dict(_MANY, STRIDED=True),
     "wide rows": dict(_MANY, AXES=4, STRIDED=True, WIDE=True),
 }
+# Many tensors (``kernels/table.py``): whole 16-byte words, and runs at any address.
+TABLES = {"table": True, "unaligned table": False}
+TABLE_KINDS = ("uniform", "normal", "tails", "diagonal")  # on targets other than sm_90
 # Layouts differ in integer arithmetic, whatever the kind; ``constant`` has nothing else.
 LAYOUT_KINDS = ("normal", "mask", "constant")
 EVERY_KIND = ("unaligned", "strided", "wide", "rows", "odd rows")  # on sm_90
@@ -94,6 +97,16 @@ def dtypes_of(kind: str) -> tuple[str, ...]:
     return ("u32",) if kind == "words" else DTYPES
 
 
+def tables(full: bool) -> list[Variant]:
+    """Tables of every kind; constants are written as words of their width."""
+    kinds = (*SAMPLERS, "diagonal") if full else TABLE_KINDS
+    chosen = [Variant(kind, "fp32", "table") for kind in kinds]
+    chosen += [Variant(kind, "bf16", "table") for kind in STORED]
+    chosen += [Variant("normal", "fp16", "table")] if full else []
+    chosen += [Variant("normal", dtype, "unaligned table") for dtype in DTYPES[: 2 if full else 1]]
+    return chosen + [Variant("constant", f"u{width}", "table") for width in (8, 16, 32, 64)]
+
+
 def variants(target: str) -> list[Variant]:
     """All kinds on all targets; all dtypes and layouts on sm_90, the fewest elsewhere."""
     full = target == "sm_90"
@@ -114,11 +127,14 @@ def variants(target: str) -> list[Variant]:
     chosen += [Variant(name, DOUBLE, "contiguous") for name in (*OPERATIONS, "contracted")]
     chosen += [Variant(DIGEST, f"u{width}", "contiguous") for width in (8, 16, 32, 64)]
     chosen += [Variant(DIGEST, "u32", layout) for layout in list(DIGEST_AXES)[1:]]
+    chosen += tables(full)
     return [*dict.fromkeys(chosen), Variant(SPARSE, "u32", "contiguous")]
 
 
 def layout_only(variant: Variant) -> Variant:
     """The kernel of the same layout that computes no sample."""
+    if variant.layout in TABLES:
+        return Variant("constant", "u32", "table")
     return Variant("constant", "fp32", variant.layout)
 
 

@@ -60,13 +60,17 @@ def test_too_many_programs_are_refused() -> None:
         tile_map(np.array([2**43], dtype=np.uint64), TILE)
 
 
+def flat(runs: list[Run]) -> list[int]:
+    return [number for run in runs for number in run]
+
+
 def laid_out(
     runs: list[Run], itemsize: int = 4, sampler: Sampler = NORMAL
 ) -> list[list[dict[str, int]]]:
     """The rows of the aligned and of the other table, as unsigned words by name."""
     return [
         [dict(zip(WORDS, row, strict=False)) for row in table.words.view(np.uint64).tolist()]
-        for table in tables(runs, [sampler], itemsize, TILE)
+        for table in tables(flat(runs), [sampler], itemsize, TILE)
     ]
 
 
@@ -148,13 +152,13 @@ def test_constants_are_aligned_wherever_they_begin(itemsize: int) -> None:
 def test_every_run_has_the_constants_of_its_sampler() -> None:
     samplers = [lower(Normal(float(n), 1.0 + n), (), DType.FLOAT32) for n in range(3)]
     runs = [Run(4096, 0, 4, 0, 0, n) for n in (2, 0, 1, 2)]
-    (table,) = tables(runs, samplers, 4, TILE)
+    (table,) = tables(flat(runs), samplers, 4, TILE)
     assert table.constants.tolist() == [[3, 2], [1, 0], [2, 1], [3, 2]]
 
 
 def test_diagonals_carry_their_integers_and_their_first_index() -> None:
     sampler = lower(Dirac(2), (8, 4, 3), DType.FLOAT32)
-    (table,) = tables([Run(4096 + 4, 13, 20, 0, 0, 0)], [sampler], 4, TILE)
+    (table,) = tables([*Run(4096 + 4, 13, 20, 0, 0, 0)], [sampler], 4, TILE)
     assert table.words.tolist() == [[4096, 1, 21, 0, 12, *sampler.integers]]
     assert table.constants.shape == (1, 0)
     assert lower(Constant(0.0), (), DType.FLOAT32).kind == "constant"
@@ -162,7 +166,7 @@ def test_diagonals_carry_their_integers_and_their_first_index() -> None:
 
 def calls(count: int) -> int:
     """How many functions are called to lay out so many runs."""
-    runs = [Run(1 << 20 | n * 512, 0, 100 + n % 7, n, n, 0) for n in range(count)]
+    runs = flat([Run(1 << 20 | n * 512, 0, 100 + n % 7, n, n, 0) for n in range(count)])
     seen: list[str] = []
     sys.setprofile(lambda _frame, event, _arg: seen.append(event) if "call" in event else None)
     try:

@@ -7,7 +7,6 @@ begins at a block of the stream, so that every tile of an aligned run begins at 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -56,26 +55,25 @@ class Table(NamedTuple):
 
 
 def tables(
-    runs: Sequence[Run], samplers: Sequence[Sampler], itemsize: int, tile: int
+    runs: Sequence[int], samplers: Sequence[Sampler], itemsize: int, tile: int
 ) -> Iterator[Table]:
     """The launches that fill runs of one kind of sampler and one size of element.
 
     One of the runs whose blocks lie at whole 16-byte words, and one of the others, if any.
-    ``tile`` is the number of elements that a program takes.
+    ``runs`` holds the numbers of each ``Run`` after those of the one before: 50,000 tuples would
+    set off the garbage collector.  ``tile`` is the number of elements that a program takes.
 
     Raises:
         ValueError: the runs take more than 2**31 - 1 programs.
     """
     kind = samplers[0].kind
-    width = len(Run._fields)  # np.array would take 20 times as long over the named tuples
-    flat = np.fromiter(chain.from_iterable(runs), dtype=np.uint64, count=width * len(runs))
-    columns = np.ascontiguousarray(flat.reshape(-1, width).T)
+    columns = np.array(runs, dtype=np.uint64).reshape(-1, len(Run._fields)).T.copy()
     address, first, length, *_ = columns
     word = np.uint64(WORD // itemsize)
     if kind == "constant":  # its values are everywhere the same: every run is aligned
         first[:] = address % WORD // np.uint64(itemsize)
     aligned = (address - first % word * np.uint64(itemsize)) % np.uint64(WORD) == 0
-    for lanes, chosen in ((WORD // itemsize, aligned), (4, ~aligned)):
+    for lanes, chosen in ((WORD // itemsize, aligned), (1 << _shift(itemsize), ~aligned)):
         part = columns[:, chosen & (length > 0)]
         if kind not in ("constant", "diagonal"):
             part = carried(part, itemsize)
@@ -83,12 +81,17 @@ def tables(
             yield _table(part, samplers, itemsize, tile, lanes, chosen is aligned)
 
 
+def _shift(itemsize: int) -> int:
+    """log2 of the elements of a block: two of float64, four of any other type."""
+    return 1 if itemsize == 8 else 2
+
+
 def carried(columns: Column, itemsize: int) -> Column:
     """The runs parted where the high half of their blocks' 64-bit counters changes."""
     _, first, length, _, offset, _ = columns
-    two = np.uint64(2)
-    low = offset + (first >> two) & LOW32
-    blocks = (first + length - np.uint64(1) >> two) - (first >> two)
+    shift = np.uint64(_shift(itemsize))
+    low = offset + (first >> shift) & LOW32
+    blocks = (first + length - np.uint64(1) >> shift) - (first >> shift)
     changes = (low + blocks >> BITS32).astype(np.int64)
     if not changes.any():
         return columns
@@ -96,7 +99,7 @@ def carried(columns: Column, itemsize: int) -> Column:
     part = np.arange(source.size) - np.repeat(np.cumsum(changes + 1) - changes - 1, changes + 1)
     found = columns[:, source]
     # Part k > 0 begins at the k-th block with a counter whose low half is 0.
-    begun = (part.astype(np.uint64) << BITS32) - low[source] + (first >> two)[source] << two
+    begun = (part.astype(np.uint64) << BITS32) - low[source] + (first >> shift)[source] << shift
     begin = np.where(part > 0, begun, first[source])
     ends = (first + length)[source]
     ends[:-1] = np.where(part[1:] > 0, begin[1:], ends[:-1])
@@ -122,9 +125,9 @@ def _table(
     elif kind == "diagonal":
         counter = origin
     else:
-        two = np.uint64(2)
-        high = offset + (first >> two) >> BITS32
-        counter = high << BITS32 | (offset + (origin >> two) & LOW32)
+        shift = np.uint64(_shift(itemsize))
+        high = offset + (first >> shift) >> BITS32
+        counter = high << BITS32 | (offset + (origin >> shift) & LOW32)
     end = head + length
     rows = [address - head * np.uint64(itemsize), head, end, seed, counter]
     which = which.astype(np.int64)

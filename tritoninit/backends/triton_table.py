@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import triton.language as tl
 
-from tritoninit.backends.table import GROUP, WORD, Run, Table, tables
+from tritoninit.backends.table import GROUP, WORD, Table, tables
 from tritoninit.backends.triton_ import REGISTERS, WARPS, block_of
 from tritoninit.kernels.table import fill_table
 from tritoninit.sampler import DType, Sampler
@@ -29,9 +29,9 @@ TYPES: dict[DType | int, Any] = {
 
 
 class _Group(NamedTuple):
-    """The runs of one element type and kind, and their samplers by identity, in order."""
+    """The runs of one element type and kind, flat, and their samplers by identity, in order."""
 
-    runs: list[Run]
+    runs: list[int]
     samplers: dict[int, tuple[int, Sampler]]
 
 
@@ -69,7 +69,7 @@ class Batch:
             group = self._groups[dtype, sampler.kind] = _Group([], {})
         # ``lower`` gives one object for equal recipes; comparing 20 constants takes longer.
         known = group.samplers.setdefault(id(sampler), (len(group.samplers), sampler))
-        group.runs.append(Run(address, first, length, seed, offset, known[0]))
+        group.runs.extend((address, first, length, seed, offset, known[0]))
 
     def launch(self, device: torch.device) -> None:
         """Write what was added, on the device's current stream, and begin anew."""
