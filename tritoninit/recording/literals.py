@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch._C import _len_torch_function_stack
 from torch import Tensor
+from torch._C import _len_torch_function_stack
 from torch.overrides import TorchFunctionMode
 
 from tritoninit.recording.program import ProgramError, compiled
