@@ -53,6 +53,9 @@ class Target:
     ``shadow`` stands in the place of a tensor on meta; None means that the tensor has values
     already, which stay.  ``stale`` is set once init code would have changed such values,
     ``outdated`` where something wrote to the tensor after its constructor's record ended.
+    ``skipped`` tensors stay on meta.  Where a cast was asked for, the shadow is of dtype
+    ``working``, and the values are rounded to ``rounded``.  ``own`` is the memory of the tensor
+    itself, where writes to it are not writes to the shadow.
     """
 
     names: tuple[str, ...]
@@ -63,6 +66,20 @@ class Target:
     writes: list[Written] = field(default_factory=list)
     stale: bool = False
     outdated: bool = False
+    skipped: bool = False
+    rounded: torch.dtype | None = None
+    working: torch.dtype | None = None
+    own: Any = None
+
+    def cast(self, dtype: torch.dtype, working: torch.dtype) -> None:
+        """Ask for another dtype, of floating-point numbers on meta."""
+        if self.tensor.is_meta and self.tensor.is_floating_point():
+            self.rounded, self.working = dtype, working
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the tensor will have."""
+        return self.rounded or self.tensor.dtype
 
     @property
     def name(self) -> str:
@@ -89,9 +106,14 @@ class Target:
         return f"{self.name} ({self.kind} of {self.owner}, {shape}, {dtype_name(self.tensor)})"
 
 
+def short(value: object) -> str:
+    """torch's name of a dtype, memory format or layout, without the module."""
+    return str(value).removeprefix("torch.")
+
+
 def dtype_name(tensor: Tensor) -> str:
-    """torch's name of the dtype, without the module."""
-    return str(tensor.dtype).removeprefix("torch.")
+    """torch's name of the tensor's dtype."""
+    return short(tensor.dtype)
 
 
 def storage_of(tensor: Tensor) -> int | None:
@@ -184,12 +206,13 @@ def _check_memory_is_separate(targets: list[Target]) -> None:
             )
 
 
-def make_shadow(tensor: Tensor) -> Tensor:
+def make_shadow(tensor: Tensor, dtype: torch.dtype | None = None) -> Tensor:
     """A meta tensor of the same geometry, class and Python attributes, in memory of its own.
 
     Of a DTensor a plain one of the global shape: init code is given whole tensors.
     """
-    data = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
+    dtype = dtype or tensor.dtype
+    data = torch.empty_strided(tensor.shape, tensor.stride(), dtype=dtype, device="meta")
     shadow: Tensor
     if isinstance(tensor, nn.Parameter):
         shadow = nn.Parameter(data, requires_grad=tensor.requires_grad)
