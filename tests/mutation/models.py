@@ -108,16 +108,16 @@ MUTANTS = [
     ),
     Mutant(
         "a tensor that nothing fills goes unnoticed",
-        "tritoninit/recording/__init__.py",
-        'missing.append(f"  {target}: nothing fills it")',
-        "pass",
+        "tritoninit/recording/audit.py",
+        'return "nothing fills it"',
+        "return None",
         f"{RECORD} {MODEL} tests/unit/test_materialize.py",
     ),
     Mutant(
         "elements that nothing fills go unnoticed",
-        "tritoninit/recording/__init__.py",
-        'missing.append(f"  {target}: {left:,} elements are filled by nothing")',
-        "pass",
+        "tritoninit/recording/audit.py",
+        'return f"{left:,} elements are filled by nothing"',
+        "return None",
         f"{RECORD} {MODEL} tests/unit/test_materialize.py",
     ),
     Mutant(

@@ -75,9 +75,16 @@ MUTANTS = [
     Mutant(
         "a partial tile stored as a full one (Triton)",
         "kernels/fill.py",
-        "elif (at >= 0) & (at + 4 * BLOCK <= length):",
-        "elif (at >= 0) & (at + 4 * BLOCK <= length + 4):",
+        "elif (at >= 0) & (at + TILE <= length):",
+        "elif (at >= 0) & (at + TILE <= length + 4):",
         SAMPLES,
+    ),
+    Mutant(
+        "an entry of a launch's table too early",
+        "kernels/table.py",
+        "begun = tl.load(tiles + middle) <= tile",
+        "begun = tl.load(tiles + middle) < tile",
+        "tests/conformance/test_table.py",
     ),
     Mutant(
         "the first element's place within its block (Triton)",

@@ -45,7 +45,7 @@ def empty(fill: Fill) -> torch.Tensor:
 @pytest.mark.parametrize("model", [Zoo, Across])
 def test_whole_tensors(batches: list[list[Job]], model: type[nn.Module]) -> None:
     recording = record_model(on_meta(model))
-    fills = recording.fills(Key(3))
+    fills = recording.plan(Key(3)).fills
     one_by_one, together = [[empty(fill) for fill in fills] for _ in range(2)]
     for fill, tensor in zip(fills, one_by_one, strict=True):
         write_whole(fill, tensor, recording.sources)
@@ -65,7 +65,7 @@ def test_parts_of_tensors(sharding: object) -> None:
         recording = record_model(on_meta(model))
         fills = [
             fill
-            for fill in recording.fills(Key(3))
+            for fill in recording.plan(Key(3)).fills
             if all(split.dim < len(fill.shape) for split in splits)
         ]
         for rank in range(sharding.ranks):
@@ -145,7 +145,7 @@ class Padded(nn.Module):
 
 def test_what_shares_a_batch(batches: list[list[Job]]) -> None:
     recording = record_model(on_meta(Padded))
-    fills = recording.fills(Key(0))
+    fills = recording.plan(Key(0)).fills
     tensors = [empty(fill) for fill in fills]
     schedule.write_all(zip(fills, tensors, strict=True), recording.sources, lambda _: None)
     kinds = [[type(job.recipe) for job in jobs] for jobs in batches]
