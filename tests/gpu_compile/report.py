@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from tests.gpu_compile.compiled import blocks, compile_variant
 from tests.gpu_compile.listing import WIDE_STORE, full_tile, mix, resource
-from tests.gpu_compile.variants import PARAMS, TARGETS, Variant, dtypes_of
+from tests.gpu_compile.variants import PARAMS, SAMPLERS, TARGETS, Variant, dtypes_of
 
 TARGET = "sm_90"
+TABLED = (*SAMPLERS, "diagonal")
 COLUMNS = ("FFMA", "FMUL", "IMAD", "LOP3")
 
 
@@ -21,7 +22,9 @@ def main() -> None:
     print("|", " | ".join("---" for _ in head), "|")
     for kind in PARAMS:
         for dtype in dtypes_of(kind):
-            for layout in ("contiguous", "rows"):
+            for layout in (
+                ("contiguous", "rows", "table") if kind in TABLED else ("contiguous", "rows")
+            ):
                 variant = Variant(kind, dtype, layout)
                 kernel = compile_variant(variant, TARGETS[TARGET])
                 path = full_tile(kernel.sass, WIDE_STORE if WIDE_STORE in kernel.sass else "STG")
