@@ -2,7 +2,8 @@
 
 One concept a file: ``philox`` (words), ``sampling`` and ``sampling64`` (words to samples),
 ``addressing`` (where an element lies), ``tiles`` (a program's values), ``fill`` (one row),
-``rows`` (many), ``sparse`` (thresholds), ``digest`` (the fingerprint's sums).
+``rows`` (many), ``table`` (many tensors), ``sparse`` (thresholds), ``digest`` (the
+fingerprint's sums).
 """
 
 if __name__ != "tritoninit.kernels":

@@ -78,7 +78,7 @@ def _enter(waves: list[_Wave], ends: list[Job], entry: Fill, what: Held, sources
         parts = _written(entry, write, what)
         if not parts:
             continue
-        begin, end = _extent(parts)
+        begin, end = _extent(parts) if last else (0, 0)
         if begin < high and low < end:
             at, low, high = at + 1, begin, end
         elif low == high:

@@ -12,12 +12,14 @@ from tests.gpu_compile.variants import (
     DOUBLE,
     DOUBLE_PARAMS,
     PARAMS,
+    SAMPLERS,
     TARGETS,
     Variant,
     dtypes_of,
 )
 
 TARGET = "sm_90"
+TABLED = (*SAMPLERS, "diagonal")
 COLUMNS = ("FFMA", "FMUL", "DFMA", "DMUL", "DADD", "IMAD", "LOP3")
 
 
@@ -28,7 +30,8 @@ def main() -> None:
     print("|", " | ".join("---" for _ in head), "|")
     for kind in PARAMS:
         for dtype in (*dtypes_of(kind), *[DOUBLE] * (kind in DOUBLE_PARAMS)):
-            for layout in ("contiguous", "rows"):
+            tabled = kind in TABLED and dtype != DOUBLE
+            for layout in ("contiguous", "rows", *["table"] * tabled):
                 variant = Variant(kind, dtype, layout)
                 kernel = compile_variant(variant, TARGETS[TARGET])
                 path = full_tile(kernel.sass, WIDE_STORE if WIDE_STORE in kernel.sass else "STG")
