@@ -62,14 +62,25 @@ def fill(
     spans = region.spans()
     with torch.cuda.device_of(out):  # Triton launches on the current device
         _launch(out, spans, key, sampler)
-        if isinstance(recipe, Sparse) and sampler.kind == "normal":
-            rows, columns = shape
-            if zeros := recipe.zeros(rows):
-                mask_key = sparse.mask_key(key)
-                needed = sparse.columns_of(region, shape)
-                limits = _thresholds(out, rows, columns, needed, zeros, mask_key)
-                mask = Sampler("mask", integers=(1, columns, rows, 0))
-                _launch(out, spans, mask_key, mask, limits)
+    if isinstance(recipe, Sparse) and sampler.kind == "normal":
+        zero([out], region, shape, recipe, key)
+
+
+def zero(
+    outs: list[torch.Tensor], region: Region, shape: tuple[int, ...], recipe: Sparse, key: Key
+) -> None:
+    """Write the zeros of ``sparse_`` into tensors that hold the same region, see ``fill``."""
+    rows, columns = shape
+    zeros = recipe.zeros(rows)
+    if not (zeros and region.numel):
+        return
+    spans, mask_key = region.spans(), sparse.mask_key(key)
+    mask = Sampler("mask", integers=(1, columns, rows, 0))
+    with torch.cuda.device_of(outs[0]):
+        needed = sparse.columns_of(region, shape)
+        limits = _thresholds(outs[0], rows, columns, needed, zeros, mask_key)
+        for out in outs:
+            _launch(out, spans, mask_key, mask, limits)
 
 
 def _thresholds(
