@@ -91,6 +91,8 @@ def has_no_memory(tensor: Tensor, global_shape: Shape | None, global_offset: Off
         _part(tensor, global_shape, global_offset)
     elif is_dtensor(tensor):
         parts_of(tensor)
+    if tensor.is_meta and not tensor.is_inference():
+        torch.autograd.graph.increment_version(tensor)  # as any write to it
     return True
 
 

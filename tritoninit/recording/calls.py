@@ -49,6 +49,8 @@ ELEMENTARY: dict[str, Callable[[Arguments], Recipe]] = {
     "orthogonal_": lambda p: Orthogonal(float(p["gain"])),
     "sparse_": lambda p: Sparse(float(p["sparsity"]), float(p["std"])),
 }
+# Those of torch.nn.init that return early on meta.
+SILENT = ("trunc_normal_", "_no_grad_trunc_normal_", "orthogonal_", "sparse_", "dirac_")
 PLAIN = (bool, int, float, str, type(None))
 PUBLIC = tuple(name for name in init.__all__ if name.endswith("_"))
 
@@ -143,6 +145,31 @@ def _asked(name: str, given: Arguments) -> object:
     if not all(isinstance(value, PLAIN) for value in values) or not tensor.numel():
         return None  # a warning about zero elements is one a call
     return name, type(tensor), tensor.dtype, tensor.shape, values, tuple(map(type, values))
+
+
+def note_silent_writes() -> None:
+    """From now on the initializers that do nothing on meta move the version counter there.
+
+    Every other write does, so that one to a recorded tensor after its record is not lost unseen.
+    """
+    with _lock:
+        for name in SILENT:
+            function = getattr(torch.nn.init, name, None)
+            if function is not None and not hasattr(function, "__signature__"):
+                signature = inspect.signature(function)
+                _exchange(function, _counting, [])
+                function.__signature__ = signature
+
+
+def _counting(original: Function) -> Function:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        found = original(*args, **kwargs)
+        tensor = _tensor_of(args, kwargs)
+        if isinstance(tensor, torch.Tensor) and tensor.is_meta and not tensor.is_inference():
+            torch.autograd.graph.increment_version(tensor)
+        return found
+
+    return call
 
 
 def _key_of(generator: object) -> Key | None:
