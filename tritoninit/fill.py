@@ -47,6 +47,7 @@ def fill(
     whole = tensor.is_cpu and (placement is None or placement.is_whole)
     if whole and key is not None and fill_at_once(tensor, recipe, key):
         return
+    torch.autograd.graph.increment_version(tensor)  # first: what interrupts the writes is no excuse
     if not (whole and _fill_whole(tensor, recipe, key)):
         region, shape = placement or place(tensor, None, None)
         if not region.numel:
@@ -61,7 +62,6 @@ def fill(
             _fill_complex(tensor, recipe, key, shape, region)
         else:
             _fill_memory(tensor, recipe, key, shape, region)
-    torch.autograd.graph.increment_version(tensor)
 
 
 def fill_parts(parts: list[Part], recipe: Recipe, key: Key | None) -> None:
@@ -221,7 +221,7 @@ def _fill_complex(
         kept = torch.empty(tensor.shape, dtype=torch.float32, device="cpu")
         box = Region(region.global_shape, region.offset, region.sizes, tuple(kept.stride()))
         keep_mask(host_backend(), kept.view(-1).numpy(), box, shape, recipe, _random(key))
-        tensor.detach().mul_(kept.to(tensor.device))
+        tensor.detach().masked_fill_(kept.to(tensor.device) == 0, 0)  # 0 * inf would be NaN
         return
     if isinstance(recipe, Normal):
         recipe = Normal(recipe.mean, recipe.std / math.sqrt(2))
