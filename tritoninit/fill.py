@@ -47,6 +47,7 @@ def fill(
     whole = tensor.is_cpu and (placement is None or placement.is_whole)
     if whole and key is not None and fill_at_once(tensor, recipe, key):
         return
+    torch.autograd.graph.increment_version(tensor)  # first: what interrupts the writes is no excuse
     if not (whole and _fill_whole(tensor, recipe, key)):
         region, shape = placement or place(tensor, None, None)
         if not region.numel:
@@ -56,12 +57,11 @@ def fill(
         elif isinstance(recipe, Orthogonal):
             _fill_orthogonal(tensor, recipe, key, shape, region)
         elif tensor.is_conj() or tensor.is_neg():
-            _fill_copy(tensor, recipe, key, shape, region)
+            _fill_lazy(tensor.detach(), recipe, key, Placement(region, shape))
         elif tensor.is_complex() and recipe.is_random:
             _fill_complex(tensor, recipe, key, shape, region)
         else:
             _fill_memory(tensor, recipe, key, shape, region)
-    torch.autograd.graph.increment_version(tensor)
 
 
 def fill_parts(parts: list[Part], recipe: Recipe, key: Key | None) -> None:
@@ -116,8 +116,7 @@ def _fill_memory(
     tensor: Tensor, recipe: Recipe, key: Key | None, shape: tuple[int, ...], region: Region
 ) -> None:
     dtype = DTYPES.get(tensor.dtype)
-    on_gpu = tensor.device.type == "cuda"
-    if on_gpu and dtype is not None and not dtype.is_double:
+    if dtype is not None and runs_triton(tensor):
         from tritoninit.backends import triton_
 
         triton_.fill(storage_view(tensor, region), region, shape, recipe, key or Key(0), dtype)
@@ -133,6 +132,11 @@ def _fill_memory(
         host_fill(host_backend(), buffer, region, shape, recipe, _random(key), dtype, threads)
     else:
         _fill_copy(tensor, recipe, key, shape, region)
+
+
+def runs_triton(tensor: Tensor) -> bool:
+    """Whether the tensor's memory is filled by the Triton kernels."""
+    return tensor.device.type == "cuda"
 
 
 def _random(key: Key | None) -> Key:
@@ -207,20 +211,39 @@ def _fill_complex(
     real = torch.view_as_real(tensor.detach())
     if isinstance(recipe, Sparse):
         _fill_memory(real, Normal(0.0, recipe.std / math.sqrt(2)), key, (*shape, 2), parts)
+        if runs_triton(tensor):
+            from tritoninit.backends import triton_
+
+            each = Region(region.global_shape, region.offset, region.sizes, parts.strides[:-1])
+            views = [storage_view(view, each) for view in real.unbind(-1)]
+            triton_.zero(views, each, shape, recipe, _random(key))
+            return
         kept = torch.empty(tensor.shape, dtype=torch.float32, device="cpu")
         box = Region(region.global_shape, region.offset, region.sizes, tuple(kept.stride()))
         keep_mask(host_backend(), kept.view(-1).numpy(), box, shape, recipe, _random(key))
-        tensor.detach().mul_(kept.to(tensor.device))
+        tensor.detach().masked_fill_(kept.to(tensor.device) == 0, 0)  # 0 * inf would be NaN
         return
     if isinstance(recipe, Normal):
         recipe = Normal(recipe.mean, recipe.std / math.sqrt(2))
     _fill_memory(real, recipe, key, (*shape, 2), parts)
 
 
+def _fill_lazy(tensor: Tensor, recipe: Recipe, key: Key | None, placement: Placement) -> None:
+    """A conjugated or negated view: its memory is filled, then conjugated or negated."""
+    if tensor.is_conj():
+        memory = tensor.conj()
+        fill(memory, recipe, key, placement)
+        torch.view_as_real(memory).select(-1, 1).neg_()
+    else:
+        memory = torch._neg_view(tensor)
+        fill(memory, recipe, key, placement)
+        memory.neg_()
+
+
 def _fill_copy(
     tensor: Tensor, recipe: Recipe, key: Key | None, shape: tuple[int, ...], region: Region
 ) -> None:
-    """Where memory cannot be written directly: slices are made on the host and copied."""
+    """Devices that no kernel writes: slices are made on the host and copied."""
     step = max(1, CHUNK // max(1, math.prod(region.sizes[1:])))
     local = tensor.detach()
     if local.dim() == 0:

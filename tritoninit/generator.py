@@ -25,11 +25,18 @@ def key_of(generator: torch.Generator | Key | None, device: torch.device) -> Key
       offset make the key, and the offset advances by 4.
 
     Raises:
-        RuntimeError: the generator's device type is not the tensor's, as in torch.
+        RuntimeError: the generator's device type is not the tensor's, as in torch; or a CUDA
+            graph is being captured, whose replays would all repeat this one draw.
         TypeError: ``generator`` is none of these.
     """
     if isinstance(generator, Key):
         return generator
+    if device.type == "cuda" and _is_capturing():
+        raise RuntimeError(
+            "an initializer draws from its generator on the host, and every replay of the CUDA"
+            " graph that is being captured would repeat that draw; pass"
+            " generator=tritoninit.Key(...) to repeat it on purpose"
+        )
     if generator is None:
         return _draw(None)
     if not isinstance(generator, torch.Generator):
@@ -47,6 +54,10 @@ def key_of(generator: torch.Generator | Key | None, device: torch.device) -> Key
     offset = generator.get_offset()
     generator.set_offset(offset + CUDA_STEP)
     return Key(generator.initial_seed() & MASK64).fold_in(offset)
+
+
+def _is_capturing() -> bool:
+    return torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing()
 
 
 class _Scratch(threading.local):

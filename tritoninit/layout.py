@@ -55,7 +55,8 @@ def check_strided(tensor: Tensor) -> None:
         raise TypeError(f"tensor must have the strided layout, got {tensor.layout}")
     if tensor.is_nested:
         raise TypeError("tensor must not be nested; initialize its components")
-    if torch._C._functorch.is_functorch_wrapped_tensor(tensor):
+    functional = torch._is_functional_tensor(tensor)
+    if functional or torch._C._functorch.is_functorch_wrapped_tensor(tensor):
         raise TypeError(
             "tensor is wrapped by a function transform (torch.func), which hides its memory;"
             " initialize it outside of the transform"

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from tritoninit.dtensor import is_dtensor, parts_at, split_of
 from tritoninit.materialize import record_plan
 from tritoninit.plan import Fill
+from tritoninit.schedule import Held, write_all
 from tritoninit.sharding import Sharding
 from tritoninit.stream import Key
-from tritoninit.writing import Sources, write_parts, write_whole
 
 if TYPE_CHECKING:
     from torch.distributed.tensor.placement_types import Placement
@@ -72,7 +72,8 @@ def simulate(
             ``mesh`` and ``placements`` is given, or both for a model that holds DTensors; the
             placements are not one for every mesh dimension, name a dimension that the tensor
             does not have, or are a pending Partial; a name is unknown; device is meta.
-        TypeError: a placement of another kind.
+        TypeError: a placement of another kind; coordinate or mesh is no mapping of names to ints;
+            names is a string.
         tritoninit.recording.RecordError: a tensor on meta has no recipe.
     """
     place = torch.device(device)
@@ -81,6 +82,10 @@ def simulate(
     if (mesh is None) != (placements is None):
         missing = "mesh" if mesh is None else "placements"
         raise ValueError(f"mesh and placements must be given together, {missing} is None")
+    for label, value in (("coordinate", coordinate), ("mesh", mesh or {})):
+        _check_integers(label, value)
+    if isinstance(names, str):
+        raise TypeError(f"names must be a collection of names, got the string {names!r}")
     recording, made = record_plan(model, seed, init_fn)
     fills = [fill for fill in made.fills if _is_wanted(fill, names)]
     _check_names(names, made.fills)
@@ -91,30 +96,27 @@ def simulate(
         lying = {name: _given(name, tensor, mesh, placements) for name, tensor in targets.items()}
     sizes = {name: size for sharding in lying.values() for name, size in _dimensions(sharding)}
     _check_coordinate(coordinate, sizes | dict(mesh or {}))
-    made_tensors = {}
+    made_tensors: dict[str, Tensor] = {}
+    held: list[tuple[Fill, Held]] = []
     for fill in fills:
-        local = _local(fill, lying[fill.name], coordinate, place, recording.sources)
+        local, what = _allocated(fill, lying[fill.name], coordinate, place)
+        held.append((fill, what))
         made_tensors.update(dict.fromkeys((fill.name, *fill.aliases), local))
+    write_all(held, recording.sources, lambda _: None)
     return made_tensors
 
 
-def _local(
-    fill: Fill,
-    sharding: Sharding | None,
-    coordinate: Mapping[str, int],
-    device: torch.device,
-    sources: Sources,
-) -> Tensor:
-    """One tensor of the rank."""
+def _allocated(
+    fill: Fill, sharding: Sharding | None, coordinate: Mapping[str, int], device: torch.device
+) -> tuple[Tensor, Held]:
+    """Memory for one tensor of the rank, and what it holds."""
     dtype = getattr(torch, fill.dtype)
     if sharding is None:
         whole = torch.empty_strided(fill.shape, fill.strides, dtype=dtype, device=device)
-        write_whole(fill, whole, sources)
-        return whole
+        return whole, whole
     at = tuple(coordinate[name] for name in sharding.names)
     local = torch.empty(sharding.local_shape(fill.shape, at), dtype=dtype, device=device)
-    write_parts(fill, parts_at(local, sharding, fill.shape, at), sources)
-    return local
+    return local, parts_at(local, sharding, fill.shape, at)
 
 
 def _own(fill: Fill, tensor: Tensor) -> Sharding | None:
@@ -152,6 +154,13 @@ def _given(
 
 def _dimensions(sharding: Sharding | None) -> Iterable[tuple[str, int]]:
     return zip(sharding.names, sharding.mesh, strict=True) if sharding else ()
+
+
+def _check_integers(label: str, value: object) -> None:
+    if not isinstance(value, Mapping) or not all(
+        isinstance(name, str) and hasattr(number, "__index__") for name, number in value.items()
+    ):
+        raise TypeError(f"{label} must be a mapping of mesh dimensions' names to ints, got {value}")
 
 
 def _check_coordinate(coordinate: Mapping[str, int], mesh: Mapping[str, int]) -> None:

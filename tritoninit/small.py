@@ -23,6 +23,7 @@ SERIAL = 1 << 15  # elements up to which torch copies on one thread
 RECIPES = (Uniform, Normal, TruncNormal, Sparse)
 HOST = torch.device("cpu")
 _dispatch_keys = torch._C._dispatch_keys
+_modes, _tracing_state = torch._C._len_torch_dispatch_stack, torch._C._get_tracing_state
 with torch.inference_mode(False):
     # What torch's dispatcher knows of a dense CPU tensor.  Wrappers of function transforms,
     # subclasses with __torch_dispatch__, other layouts, negative views and inference tensors
@@ -34,9 +35,12 @@ def fill_at_once(tensor: Tensor, recipe: Recipe, generator: torch.Generator | Ke
     """Fill a small tensor on the host.
 
     False, and nothing drawn or written, where the tensor is not host memory that may be written,
-    is large enough for several threads, or no kernel writes the recipe alone.
+    is large enough for several threads, or no kernel writes the recipe alone, and where torch's
+    operations run under a dispatch mode or are traced.
     """
     if not isinstance(recipe, RECIPES) or _dispatch_keys(tensor).raw_repr() != PLAIN:
+        return False
+    if _modes() or _tracing_state() is not None:
         return False
     size, contiguous = tensor.numel(), tensor.is_contiguous()
     if size > (PARALLEL if contiguous else SERIAL):
@@ -50,11 +54,13 @@ def fill_at_once(tensor: Tensor, recipe: Recipe, generator: torch.Generator | Ke
     if write is None:
         return False
     key = key_of(generator, HOST)
-    out = tensor if contiguous else torch.empty_like(tensor, memory_format=torch.contiguous_format)
-    write(out.data_ptr(), size, key.seed, key.offset, 0, 1, 0, 0)
+    out = tensor
     if contiguous:
         torch.autograd.graph.increment_version(tensor)
     else:
+        out = torch.empty_like(tensor, memory_format=torch.contiguous_format)
+    write(out.data_ptr(), size, key.seed, key.offset, 0, 1, 0, 0)
+    if not contiguous:
         tensor.detach().copy_(out)  # bumps the version
     return True
 

@@ -13,7 +13,9 @@ import torch
 from triton.backends.compiler import GPUTarget
 from triton.runtime import driver
 
-from tritoninit.backends import triton_
+from tritoninit.backends import triton_, triton_table
+from tritoninit.backends.table import Run, tables
+from tritoninit.kernels.table import fill_table
 from tritoninit.recipe import Constant, Dirac, Eye, Normal, Recipe, TruncNormal, Uniform
 from tritoninit.region import Axis, Region, Spans
 from tritoninit.sampler import DType, Sampler, lower
@@ -103,6 +105,48 @@ def test_shards_of_any_width_share_one_kernel() -> None:
         sampler = lower(Normal(0.0, 1.0), (rows, columns), DType.FLOAT32)
         kernels.add(compiled(out, region, Key(rows), sampler).hash)
     assert len(kernels) == 1
+
+
+def table_kernels(dtype: DType, kind: str, runs: list[int], samplers: list[Sampler]) -> list[str]:
+    """The kernels of the launches that fill these runs."""
+    hashes = []
+    for made in tables(runs, samplers, dtype.itemsize, 4096):
+        arguments = triton_table.launch_arguments(
+            triton_table.upload(made.arrays, torch.device("cpu")), dtype, kind, made
+        )
+        hashes.append(fill_table.warmup(**arguments, grid=(1,)).hash)
+    return hashes
+
+
+@pytest.mark.usefixtures("no_device")
+def test_tables_that_differ_in_numbers_share_one_kernel() -> None:
+    """And one more for what is misaligned, whatever the number of tensors, sizes and keys."""
+    hashes = set()
+    for count in (1, 2, 17, 4096):
+        samplers = [lower(Normal(float(n), 1.0), (), DType.FLOAT32) for n in range(1 + count % 3)]
+        runs = [
+            number
+            for n in range(count)
+            for shift in (0, 4)
+            for number in Run(4096 + shift, 0, 9 * n + 1, n, 2**64 - 1 - n, n % len(samplers))
+        ]
+        found = table_kernels(DType.FLOAT32, "normal", runs, samplers)
+        assert len(found) == 2
+        hashes.update(found)
+    assert len(hashes) == 2
+
+
+@pytest.mark.usefixtures("no_device")
+@pytest.mark.parametrize("label", RECIPES)
+def test_tables_of_every_kind_compile(label: str) -> None:
+    recipe, shape = RECIPES[label]
+    sampler = lower(recipe, shape, DType.BFLOAT16)
+    dtype = 8 if sampler.kind == "constant" else DType.BFLOAT16
+    itemsize = dtype if isinstance(dtype, int) else dtype.itemsize
+    (made,) = tables([*Run(4096, 0, 100, 1, 2**63, 0)], [sampler], itemsize, 2048)
+    sent = triton_table.upload(made.arrays, torch.device("cpu"))
+    arguments = triton_table.launch_arguments(sent, dtype, sampler.kind, made)
+    assert "st.global" in fill_table.warmup(**arguments, grid=(1,)).asm["ptx"]
 
 
 def flags(spans: Spans, key: Key = ZERO, dtype: torch.dtype = torch.float32) -> dict[str, Any]:

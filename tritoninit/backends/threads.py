@@ -14,6 +14,16 @@ _pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
 _pools_lock = threading.Lock()
 
 
+def _renew_lock() -> None:
+    """Another thread of the parent may have held it while the child was forked."""
+    global _pools_lock
+    _pools_lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
+
+
 def pool(threads: int) -> ThreadPoolExecutor:
     """A pool of this process (a forked child makes its own)."""
     with _pools_lock:
@@ -24,12 +34,21 @@ def pool(threads: int) -> ThreadPoolExecutor:
 
 
 def run(tasks: Sequence[Callable[[], None]], threads: int) -> None:
-    """Run all tasks to their end; then the first exception is raised."""
+    """Run all tasks to their end; then the first exception is raised.
+
+    An interrupt waits for the tasks that run, so that none writes to memory after it.
+    """
     if len(tasks) == 1 or threads == 1:
         for task in tasks:
             task()
         return
     futures = [pool(threads).submit(task) for task in tasks]
-    wait(futures)
+    try:
+        wait(futures)
+    except BaseException:  # KeyboardInterrupt, or what another signal's handler raises
+        for future in futures:
+            future.cancel()
+        wait(futures)
+        raise
     for future in futures:
         future.result()

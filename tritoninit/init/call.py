@@ -9,6 +9,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
+from torch._C._dynamo.eval_frame import _FrameAction, _FrameExecStrategy, set_code_exec_strategy
 from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from tritoninit.dtensor import Part, is_dtensor, local_of, parts_of
@@ -29,6 +30,30 @@ Offset = Shape | int | None
 UNUSED = Key(0)  # for recipes that are not random
 
 
+def binder(
+    function: Callable[..., Any],
+) -> Callable[[tuple[Any, ...], dict[str, Any]], dict[str, Any]]:
+    """What gives every argument of a call of ``function`` by name, defaults included.
+
+    ``inspect.Signature.bind`` takes ten times as long; it is left the calls that are errors.
+    """
+    signature = inspect.signature(function)
+    parameters = signature.parameters.values()
+    positional = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    names = frozenset(signature.parameters)
+    defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
+
+    def bound(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        given = dict(zip(positional, args, strict=False))
+        fits = len(args) <= len(positional) and given.keys().isdisjoint(kwargs)
+        found = {**defaults, **given, **kwargs}
+        if not (fits and found.keys() == names):
+            signature.bind(*args, **kwargs)  # raises
+        return found
+
+    return bound
+
+
 def overridable(function: Callable[P, R]) -> Callable[P, R]:
     """Hand the call to the tensor's ``__torch_function__`` where it has one.
 
@@ -36,17 +61,15 @@ def overridable(function: Callable[P, R]) -> Callable[P, R]:
     ``global_shape`` and ``global_offset`` those that were given.
     """
 
-    signature = inspect.signature(function)
+    bound = binder(function)
 
     @functools.wraps(function)
     def dispatched(*args: Any, **kwargs: Any) -> Any:
         tensor = args[0] if args else kwargs.get("tensor")
         if has_torch_function_unary(tensor):
-            bound = signature.bind(*args, **kwargs)
-            bound.apply_defaults()
             passed = {
                 name: value
-                for name, value in bound.arguments.items()
+                for name, value in bound(args, kwargs).items()
                 if value is not None or name not in ("global_shape", "global_offset")
             }
             return handle_torch_function(dispatched, (tensor,), **passed)
@@ -54,7 +77,19 @@ def overridable(function: Callable[P, R]) -> Callable[P, R]:
             raise TypeError(f"tensor must be a torch.Tensor, got {type(tensor).__name__}")
         return function(*args, **kwargs)
 
+    _run_eagerly(dispatched)
     return dispatched
+
+
+def _run_eagerly(function: Any) -> None:
+    """Have torch.compile break its graph at the function and leave its frames alone.
+
+    What ``torch.compiler.disable`` does, without importing ``torch._dynamo`` (about a second).
+    """
+    function._torchdynamo_disable = True
+    function._torchdynamo_disable_msg = "tritoninit.init writes memory that no graph sees"
+    skip = _FrameExecStrategy(_FrameAction.SKIP, _FrameAction.SKIP)
+    set_code_exec_strategy(function.__code__, skip)
 
 
 def has_no_memory(tensor: Tensor, global_shape: Shape | None, global_offset: Offset) -> bool:
@@ -63,19 +98,44 @@ def has_no_memory(tensor: Tensor, global_shape: Shape | None, global_offset: Off
     A part of a larger tensor must lie within it all the same, and a DTensor's local tensor be
     what its placements say.
     """
+    check_untraced()
     if not is_symbolic(tensor):
         return False
     if global_shape is not None or global_offset is not None:
         _part(tensor, global_shape, global_offset)
     elif is_dtensor(tensor):
         parts_of(tensor)
+    if tensor.is_meta and not tensor.is_inference():
+        torch.autograd.graph.increment_version(tensor)  # as any write to it
     return True
 
 
+def check_untraced() -> None:
+    """Raise where a tracer would miss the write, and what it makes would run without it.
+
+    Raises:
+        RuntimeError: inside ``make_fx``, ``torch.export`` or ``torch.jit.trace``.
+    """
+    proxies = torch._C._get_dispatch_mode(torch._C._TorchDispatchModeKey.PROXY)
+    exported = torch._C._dispatch_tls_is_dispatch_key_included(torch._C.DispatchKey.PreDispatch)
+    if exported or proxies is not None or torch._C._get_tracing_state() is not None:
+        raise RuntimeError(
+            "an initializer cannot be traced (make_fx, torch.export, torch.jit.trace): it writes"
+            " memory by no operation of torch, so the traced program would run without it;"
+            " initialize before or after tracing"
+        )
+
+
 def is_symbolic(tensor: Tensor) -> bool:
-    """Whether the tensor is a meta or a fake one."""
+    """Whether the tensor is a meta or a fake one, or taken for one by the FakeTensorMode.
+
+    Raises:
+        AssertionError: torch's own, for a real tensor in a mode that takes none.
+    """
     if tensor.is_meta:
         return True
+    if torch._C._get_dispatch_mode(torch._C._TorchDispatchModeKey.FAKE) is not None:
+        tensor = tensor.detach()
     if type(tensor) in PLAIN_TYPES:
         return False
     from torch._subclasses.fake_tensor import FakeTensor
@@ -123,9 +183,9 @@ def write(tensor: Tensor, recipe: Recipe, key: Key | None, parts: list[Part] | N
         if tensor.is_cpu or not fill_by_launch(tensor, recipe, key or UNUSED):
             fill(tensor, recipe, key)
     else:
-        fill_parts(parts, recipe, key)
         if is_dtensor(tensor):
             torch.autograd.graph.increment_version(tensor)
+        fill_parts(parts, recipe, key)
     return tensor
 
 

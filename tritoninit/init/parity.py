@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from tritoninit.init.exchange import untouched
 from tritoninit.layout import DTYPES
-from tritoninit.recipe import Normal, Orthogonal, Recipe, Sparse, TruncNormal, Uniform
+from tritoninit.recipe import Eye, Normal, Orthogonal, Recipe, Sparse, TruncNormal, Uniform
 
 
 def _scratch(dtype: torch.dtype, device: str = "cpu") -> Tensor:
@@ -33,13 +35,12 @@ def as_float(name: str, value: Any) -> float:
 
 
 def as_floats(method: str, *values: Any) -> tuple[float, ...]:
-    """``values`` as floats; raises what ``Tensor.<method>`` raises for other arguments."""
+    """``values`` as floats; raises what ``Tensor.<method>`` raises for what is no number."""
     if type(values[0]) is float and type(values[1]) is float:
         return values
-    for value in values:
-        if type(value) is not float and type(value) is not int:
-            getattr(_scratch(torch.float32), method)(*values, generator=_private())
-            break
+    if not all(isinstance(value, float | int) for value in values):
+        with contextlib.suppress(RuntimeError):  # bounds; they depend on the tensor's dtype
+            getattr(_scratch(torch.float64), method)(*values, generator=_private())
     return tuple(float(value) for value in values)
 
 
@@ -72,7 +73,8 @@ def check_truncation(tensor: Tensor, a: float, b: float) -> None:
 
 def _largest(dtype: torch.dtype) -> float:
     real = _real(dtype)
-    return torch.finfo(real).max if real.is_floating_point else math.inf
+    packed = real == torch.float4_e2m1fn_x2  # two numbers an element: torch knows no largest
+    return torch.finfo(real).max if real.is_floating_point and not packed else math.inf
 
 
 def check_normal(tensor: Tensor, mean: float, std: float) -> None:
@@ -107,9 +109,24 @@ def check_random_dtype(tensor: Tensor, recipe: Recipe) -> None:
     if isinstance(recipe, Uniform):
         _scratch(dtype).uniform_(generator=_private())
     elif isinstance(recipe, TruncNormal):
-        torch.nn.init.trunc_normal_(_scratch(dtype), generator=_private())
+        torchs = getattr(torch.nn.init, "_no_grad_trunc_normal_", torch.nn.init.trunc_normal_)
+        untouched(torchs)(_scratch(dtype), 0.0, 1.0, -2.0, 2.0, generator=_private())
     elif isinstance(recipe, Orthogonal):
-        torch.nn.init.orthogonal_(_scratch(dtype), generator=_private())
+        untouched(torch.nn.init.orthogonal_)(_scratch(dtype), generator=_private())
     else:
         _scratch(dtype).normal_(generator=_private())
     raise NotImplementedError(f"{recipe} is not implemented for dtype {dtype}")
+
+
+def check_pattern_dtype(tensor: Tensor, recipe: Recipe) -> None:
+    """Raise what torch raises for a dtype that no 1 can be written in (fewer than 8 bits)."""
+    if tensor.dtype in DTYPES:
+        return
+    one = _scratch(tensor.dtype)
+    try:
+        one.fill_(1)
+    except NotImplementedError:
+        if isinstance(recipe, Eye):
+            torch.nn.init.eye_(one)
+        torch.nn.init.dirac_(one[None])
+        raise

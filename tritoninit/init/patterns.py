@@ -9,6 +9,7 @@ from torch import Tensor
 
 from tritoninit.dtensor import is_dtensor, local_of, parts_of
 from tritoninit.init.call import Offset, checked, has_no_memory, overridable, shape_of, write
+from tritoninit.init.parity import check_pattern_dtype
 from tritoninit.layout import check_inference
 from tritoninit.recipe import Dirac, Eye
 from tritoninit.region import Shape
@@ -76,6 +77,14 @@ def _written(tensor: Tensor, held: Tensor) -> Tensor:
     return tensor
 
 
+def _write(
+    tensor: Tensor, recipe: Eye | Dirac, global_shape: Shape | None, global_offset: Offset
+) -> Tensor:
+    parts = checked(tensor, global_shape, global_offset)
+    check_pattern_dtype(tensor, recipe)
+    return write(tensor, recipe, None, parts)
+
+
 @overridable
 def eye_(
     tensor: Tensor, *, global_shape: Shape | None = None, global_offset: Offset = None
@@ -94,7 +103,7 @@ def eye_(
         raise ValueError("Only tensors with 2 dimensions are supported")
     if has_no_memory(tensor, global_shape, global_offset):
         return tensor
-    return write(tensor, Eye(), None, checked(tensor, global_shape, global_offset))
+    return _write(tensor, Eye(), global_shape, global_offset)
 
 
 @overridable
@@ -132,4 +141,4 @@ def dirac_(
         raise ValueError(f"groups must be a positive integer, got {groups}")
     if has_no_memory(tensor, global_shape, global_offset):
         return tensor
-    return write(tensor, Dirac(groups), None, checked(tensor, global_shape, global_offset))
+    return _write(tensor, Dirac(groups), global_shape, global_offset)

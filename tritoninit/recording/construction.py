@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import weakref
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as hooks
 
-from tritoninit.recording.calls import intercepted
+from tritoninit.recording.calls import intercepted, note_silent_writes
 from tritoninit.recording.initialise import OWN, WHOLE
 from tritoninit.recording.literals import LiteralMode
 from tritoninit.recording.operations import OperationMode
@@ -24,10 +25,14 @@ NAMED = frozenset({"__init__", *OWN, *WHOLE})
 
 
 class Held(NamedTuple):
-    """What a module's tensor was at the end of the record, and its version counter then."""
+    """What a module's tensor was at the end of the record, and its version counter then.
+
+    ``tensor`` shares the counter, whatever became of the tensor since.
+    """
 
     value: Ref
     version: int
+    tensor: Tensor
 
 
 class Construction(Recorder):
@@ -60,8 +65,10 @@ class Construction(Recorder):
     def finish(self) -> None:
         """Note what every module holds, and put on meta what escaped it."""
         escaped: dict[int, Tensor] = {}
-        every = {id(m): m for top in list(self.modules) for m in top.modules()}
-        for module in every.values():
+        every: set[nn.Module] = set()
+        for top in list(self.modules):
+            every.update(() if top in every else top.modules())
+        for module in every:
             held = self.held[module] = {}
             for kind, table in TABLES.items():
                 for key, tensor in getattr(module, table).items():
@@ -72,7 +79,7 @@ class Construction(Recorder):
                     if not tensor.is_meta:
                         tensor = escaped.setdefault(id(tensor), make_shadow(tensor))
                         getattr(module, table)[key] = tensor
-                    held[kind, key] = Held(value, tensor._version)
+                    held[kind, key] = Held(value, _version(tensor), tensor.detach())
             _built[module] = self
 
     def value_of(self, target: Target) -> Ref | None:
@@ -87,16 +94,28 @@ class Construction(Recorder):
         return None
 
     def is_outdated(self, target: Target) -> bool:
-        """Whether something wrote to the tensor, which is the recorded one, after the end."""
-        if target.is_sharded or self.memory(target.tensor) is None:
-            return False
+        """Whether something wrote to the tensor, or to the one it was made from, after the end.
+
+        A write through ``.data`` has a version counter of its own and is not seen.
+        """
         slots = (self.held.get(s.module, {}).get((target.kind, s.key)) for s in target.slots)
-        found = [held.version for held in slots if held is not None]
-        return bool(found) and target.tensor._version not in found
+        found = [held for held in slots if held is not None]
+        if any(_version(held.tensor) != held.version for held in found):
+            return True
+        if target.is_sharded:
+            return bool(found) and target.tensor._version > 0  # none of those who shard writes
+        versions = [held.version for held in found]
+        recorded = self.memory(target.tensor) is not None
+        return recorded and bool(found) and _version(target.tensor) not in versions
+
+
+def _version(tensor: Tensor) -> int:
+    """The tensor's version counter; an inference tensor has none."""
+    return 0 if tensor.is_inference() else tensor._version
 
 
 _built: weakref.WeakKeyDictionary[nn.Module, Construction] = weakref.WeakKeyDictionary()
-_active: list[Construction] = []
+_active = threading.local()  # another thread's record() would not see this one's constructors
 
 
 def constructions_of(model: nn.Module) -> list[Construction]:
@@ -106,16 +125,17 @@ def constructions_of(model: nn.Module) -> list[Construction]:
 
 
 def is_recording() -> bool:
-    """Whether a ``record()`` is open."""
-    return bool(_active)
+    """Whether a ``record()`` of this thread is open."""
+    return bool(getattr(_active, "is_open", False))
 
 
 @contextmanager
 def record_construction() -> Iterator[None]:
     """See :func:`tritoninit.record`."""
-    if _active:
+    if is_recording():
         yield  # the outer one sees everything
         return
+    note_silent_writes()
     construction = Construction()
 
     def registered(module: nn.Module, *_: Any) -> None:
@@ -132,8 +152,8 @@ def record_construction() -> Iterator[None]:
         stack.enter_context(torch.device("meta"))
         stack.enter_context(LiteralMode(construction))
         stack.enter_context(OperationMode(construction))
-        _active.append(construction)
-        stack.callback(_active.pop)
+        _active.is_open = True
+        stack.callback(setattr, _active, "is_open", False)
         yield
     if construction.failure is not None:
         raise construction.failure

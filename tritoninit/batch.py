@@ -1,0 +1,141 @@
+"""Many fills together: on a GPU a launch for each kind of values, elsewhere one after another."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor
+
+from tritoninit.dtensor import Part
+from tritoninit.fill import fill_parts
+from tritoninit.layout import DTYPES, Placement
+from tritoninit.recipe import (
+    Constant,
+    Dirac,
+    Eye,
+    Normal,
+    Orthogonal,
+    Recipe,
+    Sparse,
+    TruncNormal,
+    Uniform,
+)
+from tritoninit.sampler import DType, Sampler, lower
+from tritoninit.stream import Key
+
+if TYPE_CHECKING:
+    from tritoninit.backends.triton_table import Batch
+
+DEVICES = ("cuda",)  # where there are launches to be saved
+BY_INDEX = (Uniform, Normal, TruncNormal)  # an element's value does not depend on the shape
+BY_SHAPE = (Eye, Dirac, Sparse)
+POSITIONS = 2**31 - 2**13  # sizes of a diagonal below this, plus a tile, fit 32 bits
+ZERO = Key(0)
+
+
+class Job(NamedTuple):
+    """A recipe for parts of one global tensor; ``key`` is None where nothing is drawn."""
+
+    parts: list[Part]
+    recipe: Recipe
+    key: Key | None
+
+
+def fill_many(jobs: Iterable[Job]) -> None:
+    """Write every job, in any order: no two may share memory.
+
+    What cannot be a run in a launch's table (strided memory, shards of columns, complex numbers,
+    masks) is filled by itself.
+    """
+    batches: dict[torch.device, Batch] = {}
+    written: list[Tensor] = []
+    matrices: list[Job] = []
+    for job in jobs:
+        if isinstance(job.recipe, Orthogonal):
+            matrices.append(job)
+            continue
+        alone = []
+        for part in job.parts:
+            if part.tensor.device.type in DEVICES and _add(batches, part, job.recipe, job.key):
+                written.append(part.tensor)
+            else:
+                alone.append(part)
+        if alone:
+            fill_parts(alone, job.recipe, job.key)
+    for device, batch in batches.items():
+        batch.launch(device)
+    torch.autograd.graph.increment_version(written)
+    _fill_orthogonal(matrices)
+
+
+def _fill_orthogonal(jobs: list[Job]) -> None:
+    """Orthogonal matrices, all that are due at once."""
+    for parts, recipe, key in jobs:
+        fill_parts(parts, recipe, key)
+
+
+def _add(batches: dict[torch.device, Batch], part: Part, recipe: Recipe, key: Key | None) -> bool:
+    """Add a part to its device's batch; False where it cannot be in one."""
+    tensor, placement = part
+    run = _run(tensor, placement, recipe)
+    if run is None:
+        return False
+    first, length = run
+    dtype = DTYPES.get(tensor.dtype)
+    sampler, value = None, None
+    if isinstance(recipe, Constant):
+        value = recipe.value
+    elif dtype is not None:
+        sampler = _sampler(recipe, placement, dtype)
+        if sampler is not None and sampler.kind == "constant":
+            value = float(sampler.params[0])
+    if sampler is None and (value is None or tensor.itemsize > 8):
+        return False
+    batch = batches.get(tensor.device)
+    if batch is None:
+        from tritoninit.backends.triton_table import Batch
+
+        batch = batches[tensor.device] = Batch()
+    if value is not None:
+        bits = _bits(value, repr(value), tensor.dtype)
+        batch.add_constant(tensor.data_ptr(), length, tensor.itemsize, bits)
+    elif sampler is not None and dtype is not None:
+        batch.add(tensor.data_ptr(), first, length, key or ZERO, sampler, dtype)
+    return True
+
+
+def _run(tensor: Tensor, placement: Placement, recipe: Recipe) -> tuple[int, int] | None:
+    """(first global index, elements) where the part is one run of contiguous memory."""
+    if tensor.is_conj() or tensor.is_neg() or tensor.is_quantized:
+        return None
+    if tensor.is_contiguous() and (placement.is_whole or isinstance(recipe, Constant)):
+        return 0, tensor.numel()
+    first, rows, span, length = placement.region.spans()
+    if rows or len(span) > 1 or (span[0].local != 1 and length > 1):
+        return None
+    return first, length
+
+
+def _sampler(recipe: Recipe, placement: Placement, dtype: DType) -> Sampler | None:
+    """What a table writes for the recipe; None where it cannot."""
+    if dtype.is_double:
+        return None
+    if isinstance(recipe, BY_INDEX):
+        return lower(recipe, (), dtype)
+    if not isinstance(recipe, BY_SHAPE):
+        return None
+    sampler = lower(recipe, placement.shape, dtype)
+    if isinstance(recipe, Sparse) and sampler.kind != "constant":
+        return None
+    return sampler if max((0, *sampler.integers)) < POSITIONS else None
+
+
+@lru_cache(maxsize=1024)
+def _bits(value: complex, text: str, dtype: torch.dtype) -> int:
+    """The bits of a value that torch casts to the dtype; ``text`` tells -0.0 from 0.0."""
+    element = torch.empty(1, dtype=dtype, device="cpu").fill_(value)
+    return int.from_bytes(element.view(torch.uint8).numpy().tobytes(), sys.byteorder)
