@@ -18,7 +18,7 @@ CALLS: dict[str, Callable[..., Any]] = {
     "truncated": lambda t, key: init.trunc_normal_(t, generator=key),
     "eye": lambda t, key: init.eye_(t),
 }
-DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 SHAPES = ((1, 1), (3, 5), (61, 4099), (4096, 1024))
 
 

@@ -72,7 +72,7 @@ def test_what_the_backend_declines_is_filled_all_the_same_under_one_draw(calls):
     ("tensor", "recipe"),
     [
         (torch.empty(4, 4).t()[1:], Normal(0.0, 1.0)),
-        (torch.empty(4, 4, dtype=torch.float64), Normal(0.0, 1.0)),
+        (torch.empty(4, 4, dtype=torch.int32), Normal(0.0, 1.0)),
         (torch.empty(4, 4, dtype=torch.complex64), Normal(0.0, 1.0)),
         (torch.empty(4, 4, device="meta"), Normal(0.0, 1.0)),
         (torch.empty(4, 1).expand(4, 4), Normal(0.0, 1.0)),
