@@ -50,7 +50,7 @@ def fill_by_launch(tensor: Tensor, recipe: Recipe, generator: torch.Generator | 
     if _dispatch_keys(tensor).raw_repr() != PLAIN or not isinstance(recipe, RECIPES):
         return False
     dtype = DTYPES.get(tensor.dtype)
-    if dtype is None or dtype.is_double or not tensor.is_contiguous():
+    if dtype is None or not tensor.is_contiguous():
         return False
     if bytes_needed(tensor) > tensor.untyped_storage().nbytes():
         return False

@@ -26,7 +26,7 @@ from tritoninit import init
 from tritoninit.stream import Key, parameter_key
 
 CHUNK = 1 << 22  # samples at a time: 16 MiB
-NORMALS = 1 << 32
+NORMALS = 1 << 33
 OTHERS = 1 << 30
 DOUBLES = 1 << 28
 EACH = 1 << 20  # samples of each parameter where many are drawn

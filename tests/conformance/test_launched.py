@@ -18,7 +18,7 @@ CALLS: dict[str, Callable[..., Any]] = {
     "truncated": lambda t, key: init.trunc_normal_(t, generator=key),
     "eye": lambda t, key: init.eye_(t),
 }
-DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 SHAPES = ((1, 1), (3, 5), (61, 4099), (4096, 1024))
 
 
@@ -28,6 +28,7 @@ SHAPES = ((1, 1), (3, 5), (61, 4099), (4096, 1024))
 def test_the_short_way_gives_the_hosts_bits(name: str, dtype: torch.dtype, key: Key) -> None:
     from tritoninit.backends import triton_whole
 
+    triton_whole._prepared.clear()
     for shape in SHAPES:
         for shift in (0, 1):
             memory = torch.full((shape[0] * shape[1] + 17,), 9.0, dtype=dtype, device="cuda")

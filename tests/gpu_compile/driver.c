@@ -5,7 +5,7 @@
 
 #include "cuda.h"
 
-enum { LAUNCHES = 64, PARAMETERS = 64, BYTES = 8 };
+enum { LAUNCHES = 64, PARAMETERS = 128, BYTES = 8 };
 
 struct launch {
   size_t function;

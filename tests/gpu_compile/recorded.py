@@ -27,6 +27,7 @@ from triton.runtime import driver
 
 NVIDIA = Path(triton.__file__).parent / "backends" / "nvidia"
 WIDTHS = {"fp32": 4, "i32": 4, "u32": 4}  # bytes; of pointers and 64-bit integers 8
+LAUNCHES, PARAMETERS = 64, 128  # as in driver.c
 DEVICE = -1  # ``Tensor.get_device()`` of the host memory that stands for a GPU's
 
 
@@ -37,7 +38,7 @@ class Launch(ctypes.Structure):
         ("function", ctypes.c_size_t),
         ("grid", ctypes.c_uint * 3),
         ("block", ctypes.c_uint * 3),
-        ("parameters", ctypes.c_ubyte * 8 * 64),
+        ("parameters", ctypes.c_ubyte * 8 * PARAMETERS),
     )
 
 
@@ -57,8 +58,8 @@ class Recorder:
     def __init__(self, library: ctypes.CDLL) -> None:
         self.count = ctypes.c_int.in_dll(library, "count")
         self.parameters = ctypes.c_int.in_dll(library, "parameters")
-        self.sizes = (ctypes.c_int * 64).in_dll(library, "sizes")
-        self.launches = (Launch * 64).in_dll(library, "launches")
+        self.sizes = (ctypes.c_int * PARAMETERS).in_dll(library, "sizes")
+        self.launches = (Launch * LAUNCHES).in_dll(library, "launches")
 
     def expect(self, signature: dict[str, Any]) -> None:
         """Say how large the parameters of the next launches are."""
@@ -146,7 +147,7 @@ def whole() -> Iterator[tuple[str, Callable[[], Any], Callable[[], bool]]]:
         (Dirac(2), (8, 4, 3)),
     ]
     keys = (Key(0), Key(2**64 - 1, 2**63), Key(3, 2**32 - 2))
-    places = ((torch.float32, 0), (torch.bfloat16, 0), (torch.float32, 1))
+    places = ((torch.float32, 0), (torch.bfloat16, 0), (torch.float32, 1), (torch.float64, 0))
     for (recipe, shape), key, (dtype, shift) in itertools.product(recipes, keys, places):
         region = Region.whole(shape, tuple(torch.empty(shape, device="meta").stride()))
         out = memory(dtype, region.numel, shift)

@@ -91,6 +91,8 @@ def test_unknown_options_and_types_are_left_to_triton(launches: list[Launch]) ->
         {"num_stages": 2},
         {"constants": (1, 0.5)},
         {"constants": [0.0, 1.0]},
+        {"constants": (2**32, 2**33 + 1)},
+        {"constants": (1, 2**33 + 1)},
         {"out": torch.nn.Parameter(arguments["out"])},
     ):
         assert triton_launch.variant(kernel, {**arguments, **changed}) is None

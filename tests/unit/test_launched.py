@@ -50,8 +50,8 @@ def test_one_call_is_one_launch_one_draw_and_one_version(calls):
 
 
 def test_patterns_are_given_their_shape(calls):
-    init.eye_(torch.empty(3, 5))
-    init.dirac_(torch.empty(4, 2, 3, dtype=torch.bfloat16), 2)
+    assert launched.fill_by_launch(torch.empty(3, 5), Eye(), KEY)
+    assert launched.fill_by_launch(torch.empty(4, 2, 3, dtype=torch.bfloat16), Dirac(2), KEY)
     assert [call[1:3] for call in calls.made] == [((3, 5), Eye()), ((4, 2, 3), Dirac(2))]
 
 
@@ -72,7 +72,7 @@ def test_what_the_backend_declines_is_filled_all_the_same_under_one_draw(calls):
     ("tensor", "recipe"),
     [
         (torch.empty(4, 4).t()[1:], Normal(0.0, 1.0)),
-        (torch.empty(4, 4, dtype=torch.float64), Normal(0.0, 1.0)),
+        (torch.empty(4, 4, dtype=torch.int32), Normal(0.0, 1.0)),
         (torch.empty(4, 4, dtype=torch.complex64), Normal(0.0, 1.0)),
         (torch.empty(4, 4, device="meta"), Normal(0.0, 1.0)),
         (torch.empty(4, 1).expand(4, 4), Normal(0.0, 1.0)),

@@ -23,7 +23,7 @@ class Parameters(NamedTuple):
 
     names: tuple[str, ...]
     constants: tuple[str, ...]  # the whole value
-    typed: dict[str, bool]  # the type (of a pointer, of a tuple of floats); True: its alignment
+    typed: dict[str, bool]  # the type (of a pointer, of a tuple of numbers); True: its alignment
 
 
 _parameters: dict[int, Parameters | None] = {}
@@ -96,9 +96,16 @@ def variant(kernel: Any, arguments: dict[str, Any]) -> tuple[Any, ...] | None:
             key.append((value.dtype, aligned and value.data_ptr() % ALIGNMENT == 0))
         elif type(value) is tuple and all(type(part) is float for part in value):
             key.append(len(value))
+        elif type(value) is tuple and all(_is_plain(part) for part in value):
+            key.append((len(value), int))
         else:
             return None
     return tuple(key)
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value is for Triton an int64 and nothing more, see ``sampling64.halves``."""
+    return type(value) is int and 2**31 <= value < 2**63 and value % 2 == 1
 
 
 def _read(kernel: Any) -> Parameters | None:

@@ -13,7 +13,7 @@ from triton.compiler import CompiledKernel
 from triton.runtime import driver
 
 from tritoninit.backends.parts import LIMIT
-from tritoninit.backends.triton_ import BLOCK, launch_arguments
+from tritoninit.backends.triton_ import BLOCK, block_elements, launch_arguments
 from tritoninit.backends.triton_launch import ALIGNMENT, arranged, compile_for, hooked, run
 from tritoninit.kernels.fill import fill as fill_row
 from tritoninit.recipe import Recipe
@@ -40,7 +40,7 @@ _prepared: dict[tuple[Any, ...], Prepared] = {}
 
 
 def fill(out: torch.Tensor, shape: tuple[int, ...], recipe: Recipe, key: Key, dtype: DType) -> bool:
-    """Write a recipe into a contiguous tensor of 16- or 32-bit floats; ``shape`` is for ``lower``.
+    """Write a recipe into a contiguous tensor; ``shape`` is for ``lower``.
 
     False, and nothing is written, where ``triton_.fill`` is the way.
     """
@@ -48,7 +48,8 @@ def fill(out: torch.Tensor, shape: tuple[int, ...], recipe: Recipe, key: Key, dt
     if not 0 < size < LIMIT or hooked(fill_row) or driver.active.get_current_device() != device:
         return False
     aligned = address % ALIGNMENT == 0
-    carry = key.offset >> 32 != key.offset + (size >> 2) + BLOCK >> 32
+    each = 2 if dtype.is_double else 4  # elements that share a block of the stream
+    carry = key.offset >> 32 != key.offset + size // each + BLOCK >> 32
     name = (recipe, shape, dtype, device, aligned, carry)
     prepared = _prepared.get(name)
     if prepared is None:
@@ -83,7 +84,7 @@ def _prepare(
     return Prepared(
         compiled,
         arranged(kernel, arguments),
-        4 * arguments["BLOCK"],
+        block_elements(out, sampler) * arguments["BLOCK"],
         address=tuple(map(names.index, ("out", "threshold", "tie"))),
         size=tuple(map(names.index, ("length", "size3"))),
         seed=names.index("seed"),

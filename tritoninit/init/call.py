@@ -180,7 +180,7 @@ def _part(tensor: Tensor, global_shape: Shape | None, global_offset: Offset) -> 
 def write(tensor: Tensor, recipe: Recipe, key: Key | None, parts: list[Part] | None) -> Tensor:
     """Write into the whole tensor or into the parts that it holds."""
     if parts is None:
-        if not fill_by_launch(tensor, recipe, key or UNUSED):
+        if tensor.is_cpu or not fill_by_launch(tensor, recipe, key or UNUSED):
             fill(tensor, recipe, key)
     else:
         if is_dtensor(tensor):
