@@ -24,7 +24,7 @@ LEFT_OUT = (*OPERATIONS, *BROKEN)
 
 
 def cost(kernel: SimpleNamespace, variant: Variant) -> dict[str, float]:
-    """Registers, instructions of ``all`` the kernel, and a sample's on the ``path`` of a full tile."""
+    """Registers, all instructions, and a sample's on the path of a full tile."""
     found: dict[str, float] = {
         "all": len(instructions(kernel.sass)),
         "registers": resource(kernel.usage, "REG"),
