@@ -4,12 +4,9 @@ The same functions, constants and order of operations; that file says where they
 Every launch passes ``enable_fp_fusion=False``, so that no product and sum are contracted; ``/``
 and ``tl.sqrt`` of float64 are correctly rounded.
 
-Triton makes a float argument float32: a launch passes the two halves of each constant as
-integers (``halves``), which ``constant`` joins.
+Triton makes a float argument float32: a launch passes each constant as two integers, its low and
+its high half as 2**33 + 2 * half + 1.
 """
-
-import math
-import struct
 
 import triton
 import triton.language as tl
@@ -26,23 +23,39 @@ EXPONENT_MASK = tl.constexpr(-(1 << 52))
 LN2 = tl.constexpr(0.69314718055994531)
 HALF_PI = tl.constexpr(1.5707963267948966)
 ATANH = tl.constexpr(tuple(2.0 / (2 * n + 1) for n in range(11)))
-SINE = tl.constexpr(tuple((-1.0) ** n / math.factorial(2 * n + 1) for n in range(9)))
-COSINE = tl.constexpr(tuple((-1.0) ** n / math.factorial(2 * n) for n in range(10)))
+SINE = tl.constexpr(
+    (
+        1.0,
+        -1.0 / 6,
+        1.0 / 120,
+        -1.0 / 5040,
+        1.0 / 362880,
+        -1.0 / 39916800,
+        1.0 / 6227020800,
+        -1.0 / 1307674368000,
+        1.0 / 355687428096000,
+    )
+)
+COSINE = tl.constexpr(
+    (
+        1.0,
+        -1.0 / 2,
+        1.0 / 24,
+        -1.0 / 720,
+        1.0 / 40320,
+        -1.0 / 3628800,
+        1.0 / 479001600,
+        -1.0 / 87178291200,
+        1.0 / 20922789888000,
+        -1.0 / 6402373705728000,
+    )
+)
 COEFFICIENTS = tl.constexpr(32)  # of the tail form's polynomial, from constant 3 on
-
-
-def halves(params):
-    """The low and the high half of each float64 as 2**33 + 2 * half + 1.
-
-    An odd number that needs more than 32 bits has one type for Triton and no other property, so
-    that no value costs a compilation.
-    """
-    words = struct.unpack(f"<{2 * len(params)}I", struct.pack(f"<{len(params)}d", *params))
-    return tuple((1 << 33) + 2 * word + 1 for word in words)
 
 
 @triton.jit
 def constant(p, at: tl.constexpr):
+    """The float64 number ``at``."""
     low = (p[2 * at] >> 1) & 0xFFFFFFFF
     high = (p[2 * at + 1] >> 1) << 32
     return (low | high).to(tl.float64, bitcast=True)

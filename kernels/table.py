@@ -12,7 +12,8 @@ rows, centre).  The pointer is where the run's first tile begins, which is ``hea
 before the run itself, at a block of the stream; the run ends at element ``end`` from there.  The
 counter is that of the first tile, but for its high half: that is the high half of every block
 that the entry owns, for the host parts a run where it changes.  Of a diagonal it is the global
-index of the first tile; of a constant, its bits.
+index of the first tile; of a constant, its bits.  A row of ``constants`` is what a launch of the
+entry alone would be given, of float64 the ``halves`` of each number.
 """
 
 import triton

@@ -34,6 +34,7 @@ DEVICES = ("cuda",)  # where there are launches to be saved
 BY_INDEX = (Uniform, Normal, TruncNormal)  # an element's value does not depend on the shape
 BY_SHAPE = (Eye, Dirac, Sparse)
 POSITIONS = 2**31 - 2**13  # sizes of a diagonal below this, plus a tile, fit 32 bits
+FAR = ("tail", "tails")  # of float64 their 41 constants, loaded from a table, would spill
 ZERO = Key(0)
 
 
@@ -66,9 +67,9 @@ def fill_many(jobs: Iterable[Job]) -> None:
                 alone.append(part)
         if alone:
             fill_parts(alone, job.recipe, job.key)
+    torch.autograd.graph.increment_version(written)  # first, as in ``fill``
     for device, batch in batches.items():
         batch.launch(device)
-    torch.autograd.graph.increment_version(written)
     _fill_orthogonal(matrices)
 
 
@@ -122,10 +123,9 @@ def _run(tensor: Tensor, placement: Placement, recipe: Recipe) -> tuple[int, int
 
 def _sampler(recipe: Recipe, placement: Placement, dtype: DType) -> Sampler | None:
     """What a table writes for the recipe; None where it cannot."""
-    if dtype.is_double:
-        return None
     if isinstance(recipe, BY_INDEX):
-        return lower(recipe, (), dtype)
+        sampler = lower(recipe, (), dtype)
+        return None if dtype.is_double and sampler.kind in FAR else sampler
     if not isinstance(recipe, BY_SHAPE):
         return None
     sampler = lower(recipe, placement.shape, dtype)

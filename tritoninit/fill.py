@@ -13,7 +13,7 @@ from tritoninit.backends.host import fill as host_fill
 from tritoninit.backends.host import fill_contiguous, keep_mask
 from tritoninit.dtensor import Part
 from tritoninit.layout import DTYPES, Placement, place, storage_view
-from tritoninit.orthogonal import orthogonal
+from tritoninit.orthogonal import Matrix, fill_matrices, orthogonal
 from tritoninit.recipe import (
     Constant,
     Dirac,
@@ -72,7 +72,7 @@ def fill_parts(parts: list[Part], recipe: Recipe, key: Key | None) -> None:
     """
     if isinstance(recipe, Orthogonal) and len(parts) > 1:
         shape, device = parts[0].placement.shape, parts[0].tensor.device
-        matrix = orthogonal(shape, recipe.gain, _random(key), device)
+        matrix = orthogonal(shape, recipe.gain, _random(key), device, parts[0].tensor.dtype)
         for part in parts:
             _keep(part.tensor, matrix, part.placement.region)
         return
@@ -96,8 +96,7 @@ def _fill_whole(tensor: Tensor, recipe: Recipe, key: Key | None) -> bool:
             return False
         return True
     if isinstance(recipe, Orthogonal) and tensor.numel():
-        whole = orthogonal(tuple(tensor.shape), recipe.gain, _random(key), tensor.device)
-        tensor.detach().copy_(whole)
+        fill_matrices([Matrix(tensor, recipe.gain, _random(key))])
         return True
     if isinstance(recipe, (Eye, Dirac)) and tensor.numel():
         shape = tuple(tensor.shape)
@@ -149,7 +148,8 @@ def _fill_orthogonal(
     tensor: Tensor, recipe: Orthogonal, key: Key | None, shape: tuple[int, ...], region: Region
 ) -> None:
     """The whole matrix is computed; the part that the region holds is kept."""
-    _keep(tensor, orthogonal(shape, recipe.gain, _random(key), tensor.device), region)
+    whole = orthogonal(shape, recipe.gain, _random(key), tensor.device, tensor.dtype)
+    _keep(tensor, whole, region)
 
 
 def _keep(tensor: Tensor, matrix: Tensor, region: Region) -> None:

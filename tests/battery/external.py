@@ -34,13 +34,19 @@ def versions() -> dict[str, str]:
     """Of the batteries that are installed."""
     found = {}
     if library := testu01():
-        found["TestU01"] = Path(library).name
+        stated = re.search(rb"TestU01 ([\d.]+)", _bytes(library))
+        found["TestU01"] = stated[1].decode() if stated else library
     for name, options in (("RNG_test", "-version"), ("dieharder", "-l")):
         if program := shutil.which(name):
             said = subprocess.run([program, options], capture_output=True, text=True).stdout
             version = re.search(r"version (\S+)", said)
             found[{"RNG_test": "PractRand"}.get(name, name)] = version[1] if version else "unknown"
     return found
+
+
+def _bytes(library: str) -> bytes:
+    """Of a library named by its path."""
+    return Path(library).read_bytes() if Path(library).exists() else b""
 
 
 def _feed(pipe: IO[bytes], stream: Stream, big_endian: bool) -> None:

@@ -187,6 +187,7 @@ def jobs_of(device: str) -> list[Job]:
         job(empty(5, 5, dtype=torch.complex64), normal, Key(9)),
         job(empty(6, 9, dtype=torch.float16), TruncNormal(0.0, 1.0, 3.0, 4.0), Key(10)),
         job(empty(6, 9, dtype=torch.bfloat16), TruncNormal(0.0, 1.0, 0.5, 0.5), Key(10)),
+        job(empty(6, 9, dtype=torch.float64), TruncNormal(0.0, 1.0, -2.0, 2.0), Key(10)),
         job(empty(20, 6), Sparse(0.5, 1.0), Key(11)),
         job(empty(20, 6), Sparse(1.0, 1.0), Key(12)),
         job(empty(6, 6), Orthogonal(2.0), Key(13)),
@@ -237,6 +238,14 @@ def test_jobs_of_every_kind_are_written(counted: Counted) -> None:
                 torch.testing.assert_close(mine.tensor.cpu(), other.tensor)
             else:
                 assert torch.equal(bits(mine.tensor), bits(other.tensor)), a
-    # Strided memory, columns, float64, complex numbers, a mask, an integer identity.
-    expected = {Normal: 4, Uniform: 2, Sparse: 1, Orthogonal: 1, Eye: 2, Constant: 3}
+    # Strided memory, columns, complex numbers, many constants, a mask, an integer identity.
+    expected = {
+        Normal: 3,
+        Uniform: 2,
+        TruncNormal: 1,
+        Sparse: 1,
+        Orthogonal: 1,
+        Eye: 2,
+        Constant: 3,
+    }
     assert alone == expected

@@ -145,17 +145,18 @@ def source(variant: Variant) -> ASTSource:
 
 def table(variant: Variant) -> ASTSource:
     """The table kernel; its arrays lie at 16 bytes."""
-    drawn = variant.kind in SAMPLERS
+    given = numbers(variant) if variant.kind in SAMPLERS else ()
     constants: dict[str, Any] = {
         "DTYPE": str_to_ty(variant.dtype, None),
         "KIND": variant.kind,
         "WORDS": 9 if variant.kind == "diagonal" else 5,
-        "COUNT": PARAMS[variant.kind] if drawn else 0,
+        "COUNT": len(given),
         "TILE": elements(variant),
         "GROUP": GROUP,
         "ALIGNED": TABLES[variant.layout],
     }
-    types = {"groups": "*i32", "tiles": "*i32", "words": "*i64", "constants": "*fp32"}
+    types = {"groups": "*i32", "tiles": "*i32", "words": "*i64"}
+    types["constants"] = "*i64" if variant.dtype == DOUBLE else "*fp32"
     names = fill_table.arg_names
     signature = {n: "constexpr" if n in constants else types[n] for n in names}
     paths = {(names.index(name),): value for name, value in constants.items()}

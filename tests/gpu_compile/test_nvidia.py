@@ -226,7 +226,7 @@ def test_full_tiles_of_tables_are_stored_16_bytes_at_once(
 
 @pytest.mark.parametrize("kind", SAMPLERS)
 def test_instructions_a_sample_of_tables(listings: dict[str, Listings], kind: str) -> None:
-    for dtype in ("fp32", "bf16") if kind in STORED else ("fp32",):
+    for dtype in ("fp32", *["bf16", DOUBLE] * (kind in STORED)):
         one, many = (
             len(full_tile(kernel.sass)) / kernel.samples
             for kernel in (

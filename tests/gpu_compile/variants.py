@@ -104,6 +104,7 @@ def tables(full: bool) -> list[Variant]:
     chosen += [Variant(kind, "bf16", "table") for kind in STORED]
     chosen += [Variant("normal", "fp16", "table")] if full else []
     chosen += [Variant("normal", dtype, "unaligned table") for dtype in DTYPES[: 2 if full else 1]]
+    chosen += [Variant(kind, DOUBLE, "table") for kind in (STORED if full else ("normal",))]
     return chosen + [Variant("constant", f"u{width}", "table") for width in (8, 16, 32, 64)]
 
 

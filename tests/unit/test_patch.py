@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
 import warnings
 from functools import partial
@@ -74,6 +75,16 @@ def test_keys_and_errors_are_ours():
             with pytest.raises(RuntimeError, match="not implemented"):
                 getattr(nn.init, name)(torch.empty(3, 3, dtype=torch.int64))
     assert torch.equal(found, init.normal_(torch.empty(5), generator=key))
+
+
+def test_signatures_are_those_of_torch():
+    def parameters():
+        return [inspect.signature(getattr(nn.init, name)).parameters for name in CALLS]
+
+    before = parameters()
+    with tritoninit.patch():
+        assert parameters() == before
+    assert parameters() == before
 
 
 def test_an_error_inside_ends_it():

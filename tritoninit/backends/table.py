@@ -12,8 +12,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tritoninit.sampler import Sampler
-
 GROUP = 16  # tiles for each entry of the map: a quarter of a byte a tile
 WORD = 16  # bytes
 LOW32 = np.uint64(0xFFFFFFFF)
@@ -43,7 +41,7 @@ class Table(NamedTuple):
     groups: npt.NDArray[np.int32]
     tiles: npt.NDArray[np.int32]
     words: npt.NDArray[np.int64]
-    constants: npt.NDArray[np.float32]
+    constants: npt.NDArray[Any]
     tile: int
     aligned: bool
     programs: int
@@ -55,18 +53,18 @@ class Table(NamedTuple):
 
 
 def tables(
-    runs: Sequence[int], samplers: Sequence[Sampler], itemsize: int, tile: int
+    runs: Sequence[int], kind: str, constants: npt.NDArray[Any], itemsize: int, tile: int
 ) -> Iterator[Table]:
     """The launches that fill runs of one kind of sampler and one size of element.
 
     One of the runs whose blocks lie at whole 16-byte words, and one of the others, if any.
     ``runs`` holds the numbers of each ``Run`` after those of the one before: 50,000 tuples would
-    set off the garbage collector.  ``tile`` is the number of elements that a program takes.
+    set off the garbage collector.  ``constants`` has a row for each sampler, of a diagonal its
+    integers.  ``tile`` is the number of elements that a program takes.
 
     Raises:
         ValueError: the runs take more than 2**31 - 1 programs.
     """
-    kind = samplers[0].kind
     columns = np.array(runs, dtype=np.uint64).reshape(-1, len(Run._fields)).T.copy()
     address, first, length, *_ = columns
     word = np.uint64(WORD // itemsize)
@@ -78,7 +76,7 @@ def tables(
         if kind not in ("constant", "diagonal"):
             part = carried(part, itemsize)
         if part.size:
-            yield _table(part, samplers, itemsize, tile, lanes, chosen is aligned)
+            yield _table(part, kind, constants, itemsize, tile, lanes, chosen is aligned)
 
 
 def _shift(itemsize: int) -> int:
@@ -110,14 +108,14 @@ def carried(columns: Column, itemsize: int) -> Column:
 
 def _table(
     columns: Column,
-    samplers: Sequence[Sampler],
+    kind: str,
+    constants: npt.NDArray[Any],
     itemsize: int,
     tile: int,
     lanes: int,
     aligned: bool,
 ) -> Table:
     address, first, length, seed, offset, which = columns
-    kind = samplers[0].kind
     head = first % np.uint64(lanes)
     origin = first - head
     if kind == "constant":
@@ -130,26 +128,13 @@ def _table(
         counter = high << BITS32 | (offset + (origin >> shift) & LOW32)
     end = head + length
     rows = [address - head * np.uint64(itemsize), head, end, seed, counter]
-    which = which.astype(np.int64)
+    own = constants[which.astype(np.int64)]
     if kind == "diagonal":
-        integers = np.array([sampler.integers for sampler in samplers], dtype=np.uint64)
-        rows += [*integers[which].T]
+        rows += [*own.T.astype(np.uint64)]
+        own = own[:, :0]
     tiles, groups, programs = tile_map(end, tile)
-    return Table(
-        groups,
-        tiles,
-        np.stack(rows, axis=1).view(np.int64),
-        _constants(samplers)[which],
-        tile,
-        aligned,
-        programs,
-    )
-
-
-def _constants(samplers: Sequence[Sampler]) -> npt.NDArray[np.float32]:
-    if samplers[0].kind in ("constant", "diagonal"):
-        return np.empty((len(samplers), 0), np.float32)
-    return np.array([sampler.params for sampler in samplers], dtype=np.float32)
+    words = np.stack(rows, axis=1).view(np.int64)
+    return Table(groups, tiles, words, own, tile, aligned, programs)
 
 
 def tile_map(ends: Column, tile: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], int]:

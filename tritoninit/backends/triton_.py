@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import torch
 import triton
 
@@ -17,7 +18,6 @@ from tritoninit.backends.parts import LIMIT, launches
 from tritoninit.backends.triton_launch import launch
 from tritoninit.kernels.fill import fill as fill_row
 from tritoninit.kernels.rows import fill_rows
-from tritoninit.kernels.sampling64 import halves
 from tritoninit.kernels.sparse import column_thresholds
 from tritoninit.recipe import Recipe, Sparse
 from tritoninit.region import Axis, Region, Spans
@@ -141,14 +141,13 @@ def launch_arguments(
     each = block_elements(out, sampler)
     low = key.offset + first // lanes * lanes // each
     high = key.offset + reach // each + block
-    numbers = tuple(float(value) for value in sampler.params)
     arguments: dict[str, Any] = dict(
         out=out,
         first=first,
         length=length,
         seed=key.seed,
         offset=key.offset,
-        constants=halves(numbers) if out.dtype == torch.float64 else numbers,
+        constants=constants_of(out, sampler),
         period=period,
         channels=channels,
         rows=group_rows,
@@ -178,6 +177,19 @@ def launch_arguments(
 def block_elements(out: torch.Tensor, sampler: Sampler) -> int:
     """How many elements of ``out`` take their words from one block of the stream."""
     return 2 if out.dtype == torch.float64 and sampler.kind != "mask" else 4
+
+
+def constants_of(out: torch.Tensor, sampler: Sampler) -> tuple[float, ...]:
+    """The sampler's constants as the kernels take them.
+
+    Triton makes a float float32, so a float64 becomes two integers, its low and its high half.
+    They are odd and longer than 32 bits: of one type, and with no property to specialise on, so
+    that no value costs a compilation.
+    """
+    if out.dtype != torch.float64:
+        return tuple(float(value) for value in sampler.params)
+    words = np.array(sampler.params, "<f8").view("<u4").tolist()
+    return tuple((1 << 33) + 2 * word + 1 for word in words)
 
 
 def _is_strided(spans: Spans) -> bool:

@@ -11,6 +11,8 @@ import triton.language as tl
 
 from tritoninit.backends.table import GROUP, WORD, Table, tables
 from tritoninit.backends.triton_ import REGISTERS, WARPS, block_of
+from tritoninit.backends.triton_launch import launch
+from tritoninit.kernels.sampling64 import halves
 from tritoninit.kernels.table import fill_table
 from tritoninit.sampler import DType, Sampler
 from tritoninit.stream import Key
@@ -21,6 +23,7 @@ TYPES: dict[DType | int, Any] = {
     DType.FLOAT32: tl.float32,
     DType.BFLOAT16: tl.bfloat16,
     DType.FLOAT16: tl.float16,
+    DType.FLOAT64: tl.float64,
     1: tl.uint8,
     2: tl.uint16,
     4: tl.uint32,
@@ -85,14 +88,26 @@ class Batch:
             sent = upload([array for *_, table in launches for array in table.arrays], device)
             for at, (dtype, kind, table) in enumerate(launches):
                 arguments = launch_arguments(sent[4 * at : 4 * at + 4], dtype, kind, table)
-                fill_table[(table.programs,)](**arguments)
+                launch(fill_table, table.programs, arguments)
 
 
 def _tables(dtype: DType | int, kind: str, group: _Group) -> Iterator[Table]:
     samplers = [sampler for _, sampler in group.samplers.values()]
-    if isinstance(dtype, DType):
-        return tables(group.runs, samplers, dtype.itemsize, 4 * block_of(kind, False, False))
-    return tables(group.runs, samplers, dtype, TILE_BYTES // dtype)
+    constants = constants_of(samplers, dtype)
+    if not isinstance(dtype, DType):
+        return tables(group.runs, kind, constants, dtype, TILE_BYTES // dtype)
+    tile = block_of(kind, False, False) * (2 if dtype.is_double else 4)
+    return tables(group.runs, kind, constants, dtype.itemsize, tile)
+
+
+def constants_of(samplers: Sequence[Sampler], dtype: DType | int) -> np.ndarray[Any, Any]:
+    """A row of numbers for each of some samplers of one kind."""
+    if samplers[0].kind == "diagonal":
+        return np.array([sampler.integers for sampler in samplers], dtype=np.int64)
+    if dtype is DType.FLOAT64:
+        numbers = [halves([float(value) for value in sampler.params]) for sampler in samplers]
+        return np.array(numbers, dtype=np.int64)
+    return np.array([sampler.params for sampler in samplers], dtype=np.float32)
 
 
 def launch_arguments(

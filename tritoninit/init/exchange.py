@@ -6,6 +6,7 @@ name, kept in a table, bound in a ``functools.partial`` or called by a deprecate
 
 from __future__ import annotations
 
+import inspect
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -58,6 +59,7 @@ def untouched(function: Function) -> Function:
 def _install(function: FunctionType) -> None:
     original, layers = _exchanged[function]
     if not layers:
+        del function.__signature__  # type: ignore[attr-defined]
         function.__code__ = original.__code__
         function.__kwdefaults__ = original.__kwdefaults__
         del _exchanged[function]
@@ -65,6 +67,7 @@ def _install(function: FunctionType) -> None:
     called: Function = original
     for replace in layers:
         called = replace(called)
+    function.__signature__ = inspect.signature(original)  # type: ignore[attr-defined]
     function.__kwdefaults__ = {"_to": called}
     function.__code__ = _trampoline.__code__
 
@@ -82,4 +85,5 @@ def _copy_of(function: FunctionType) -> FunctionType:
         function.__closure__,
     )
     copied.__kwdefaults__ = function.__kwdefaults__
+    copied.__annotations__ = function.__annotations__
     return copied

@@ -111,7 +111,7 @@ class Delivery:
                 recipe, key = write.recipe, write.key
                 assert isinstance(recipe, Orthogonal)
                 assert key is not None
-                made = orthogonal(shape, recipe.gain, key, device)
+                made = orthogonal(shape, recipe.gain, key, device, tensor.dtype)
                 self.own[matrix] = made.to(tensor.dtype).contiguous()
             else:
                 size = math.prod(shape) * fill.itemsize

@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
@@ -55,6 +55,7 @@ PLAIN = (bool, int, float, str, type(None))
 PUBLIC = tuple(name for name in init.__all__ if name.endswith("_"))
 
 _lock = threading.RLock()
+_noted: list[AbstractContextManager[None]] = []  # what ``note_silent_writes`` entered, for good
 
 
 @contextmanager
@@ -153,12 +154,11 @@ def note_silent_writes() -> None:
     Every other write does, so that one to a recorded tensor after its record is not lost unseen.
     """
     with _lock:
-        for name in SILENT:
-            function = getattr(torch.nn.init, name, None)
-            if function is not None and not hasattr(function, "__signature__"):
-                signature = inspect.signature(function)
-                _exchange(function, _counting, [])
-                function.__signature__ = signature
+        if not _noted:
+            functions = [getattr(torch.nn.init, name, None) for name in SILENT]
+            noted = exchanged((f, _counting) for f in functions if f is not None)
+            noted.__enter__()
+            _noted.append(noted)
 
 
 def _counting(original: Function) -> Function:
