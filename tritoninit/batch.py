@@ -14,6 +14,7 @@ from tritoninit.backends.table import WORD, rows_of
 from tritoninit.dtensor import Part
 from tritoninit.fill import fill_parts
 from tritoninit.layout import DTYPES, Placement
+from tritoninit.orthogonal import Matrix, fill_matrices
 from tritoninit.recipe import (
     Constant,
     Dirac,
@@ -76,9 +77,16 @@ def fill_many(jobs: Iterable[Job]) -> None:
 
 
 def _fill_orthogonal(jobs: list[Job]) -> None:
-    """Orthogonal matrices, all that are due at once."""
+    """Whole matrices together: small ones share a GPU's launches, or the host's threads."""
+    matrices: list[Matrix] = []
     for parts, recipe, key in jobs:
-        fill_parts(parts, recipe, key)
+        if len(parts) == 1 and parts[0].placement.is_whole and key is not None:
+            assert isinstance(recipe, Orthogonal)
+            matrices.append(Matrix(parts[0].tensor, recipe.gain, key))
+        else:
+            fill_parts(parts, recipe, key)
+    fill_matrices(matrices)
+    torch.autograd.graph.increment_version([matrix.out for matrix in matrices])
 
 
 def _add(batches: dict[torch.device, Batch], part: Part, recipe: Recipe, key: Key | None) -> bool:
