@@ -34,6 +34,7 @@ TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "threads": ("Threads", tables.threads),
     "launch": ("The host's share of a call on a GPU", tables.launch),
     "fingerprint": ("Fingerprints", tables.fingerprints),
+    "orthogonal": ("Orthogonal matrices", tables.orthogonal),
     "import": ("Import time", tables.imports),
 }
 

@@ -152,3 +152,28 @@ def launch(document: dict[str, Any]) -> str:
         " for the driver; torch's calls on one element of host memory beside it.\n"
     )
     return head + "\n" + table(["", "median", "lower quartile", "upper quartile"], rows)
+
+
+def orthogonal(document: dict[str, Any]) -> str:
+    """The table of bench_orthogonal."""
+    rows = []
+    for row in document["results"]:
+        timings = row["timings"]
+        ours = timings.get("together", timings["tritoninit"])
+        size = "x".join(map(str, row["shape"]))
+        rows.append(
+            [
+                size if row["count"] == 1 else f"{row['count']} of {size}",
+                *(duration(t["median_s"]) for t in (ours, timings["torch.nn.init"])),
+                f"{timings['torch.nn.init']['median_s'] / ours['median_s']:.2f}x",
+                f"{row['operations'] / ours['median_s'] / 1e9:.3g}",
+                f"{row['memory_bytes'] / (row['count'] * math.prod(row['shape'])):.3g}",
+                f"{ours['rounds']}, {timings['torch.nn.init']['rounds']}",
+            ]
+        )
+    head = (
+        "float64 inside and float32 outside; torch.nn.init is float32 throughout. Several matrices"
+        " are one call, torch's a loop. Memory is what is held at most beside the tensors.\n"
+    )
+    header = ["matrix", "time", "torch.nn.init", "ratio", "GFLOP/s", "B an element", "samples"]
+    return head + "\n" + table(header, rows)

@@ -12,6 +12,7 @@ from torch import Tensor
 from tritoninit.backends import host_backend
 from tritoninit.backends.host import fill_contiguous
 from tritoninit.recipe import Normal
+from tritoninit.region import Region
 from tritoninit.sampler import DType, lower
 from tritoninit.stream import Key
 
@@ -66,10 +67,10 @@ def fill_matrices(matrices: Iterable[Matrix]) -> None:
     a GPU with slow float64.
 
     Memory beside the tensors, for m x n with m >= n: on the host 8 (m n - n^2 / 2) bytes for the
-    reflections, 1 GiB for a square of 16384, and 192 m bytes a thread; on a GPU 8 m n bytes, or
-    32 MiB for a stack of small ones, three panels of 256 columns, and as much on the host while
-    the normals are drawn.  Tensors that are neither float32 nor float64 and contiguous also take
-    a copy in float32.
+    reflections, 1 GiB for a square of 16384, and 192 m bytes a thread (of matrices up to 200 x
+    200 up to 16 m n in all); on a GPU 8 m n bytes, or 32 MiB for a stack of small ones, and three
+    panels of 256 columns.  Tensors that are neither float32 nor float64, or elsewhere than they
+    are computed, also take a copy in float32.
 
     The tensors' version counters are not touched.
     """
@@ -157,13 +158,17 @@ def _stack(device: torch.device, rows: int, columns: int, members: list[Matrix],
 
 
 def _draw(part: Tensor, key: Key) -> None:
-    """Standard normals, by the host."""
-    values = part if part.is_cpu else torch.empty(part.shape, dtype=part.dtype, device=HOST)
-    sampler, threads = lower(Normal(0.0, 1.0), (), DType.FLOAT64), torch.get_num_threads()
-    flat = values.numpy().reshape(-1)
+    """Standard normals, where the matrix is computed."""
+    normal, shape = Normal(0.0, 1.0), tuple(part.shape)
+    if part.is_cuda:
+        from tritoninit.backends import triton_
+
+        region = Region.whole(shape, part.stride())
+        triton_.fill(part.view(-1), region, shape, normal, key, DType.FLOAT64)
+        return
+    sampler, threads = lower(normal, (), DType.FLOAT64), torch.get_num_threads()
+    flat = part.numpy().reshape(-1)
     fill_contiguous(host_backend(), flat, key, sampler, DType.FLOAT64, threads)
-    if values is not part:
-        part.copy_(values)
 
 
 def multiply(tall: Tensor, gain: Tensor) -> None:

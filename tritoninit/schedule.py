@@ -12,7 +12,7 @@ from torch import Tensor
 from tritoninit.batch import DEVICES, Job, fill_many
 from tritoninit.dtensor import Part
 from tritoninit.plan import Apply, Compute, Copy, Fill, Write
-from tritoninit.recipe import Constant
+from tritoninit.recipe import Constant, Orthogonal
 from tritoninit.writing import (
     Sources,
     carry_out,
@@ -39,7 +39,8 @@ def write_all(
 ) -> None:
     """Write every tensor; ``advance`` is told of the bytes that are done, or under way.
 
-    On the host one tensor follows the other.  On a GPU the tensors' first writes share
+    On the host one tensor follows the other, those with orthogonal matrices last, which are
+    shared out among threads where they are small.  On a GPU the tensors' first writes share
     launches, then their second ones, and so on; a write that touches none of the memory of the
     one before it shares its launch.  Constants that a tensor ends with come last, all at once:
     of a model whose embeddings have a padding row, too, they are one launch.
@@ -47,7 +48,7 @@ def write_all(
     waves: list[_Wave] = []
     ends: list[Job] = []
     for entry, what in held:
-        if _is_batched(what):
+        if _is_batched(entry, what):
             _enter(waves, ends, entry, what, sources)
         elif isinstance(what, Tensor):
             write_whole(entry, what, sources)
@@ -62,7 +63,9 @@ def write_all(
             other()
 
 
-def _is_batched(what: Held) -> bool:
+def _is_batched(entry: Fill, what: Held) -> bool:
+    if any(isinstance(write.recipe, Orthogonal) for write in entry.writes):
+        return True
     tensors = [what] if isinstance(what, Tensor) else [part.tensor for part in what]
     return any(tensor.device.type in DEVICES for tensor in tensors)
 

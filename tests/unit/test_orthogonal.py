@@ -8,6 +8,7 @@ import tracemalloc
 import pytest
 import torch
 
+import tritoninit
 from tritoninit import Key, init, orthogonal
 from tritoninit.backends import numba_orthogonal
 from tritoninit.backends import orthogonal as host
@@ -165,3 +166,39 @@ def test_memory_is_what_is_stated(shape: tuple[int, int], monkeypatch: pytest.Mo
         tracemalloc.stop()
     reflections = 8 * (long * short - short**2 // 2)
     assert reflections <= peak < reflections + 2 * 192 * long + 64 * short + (3 << 20)
+
+
+class Cell(torch.nn.Module):
+    """Matrices whole, in chunks, and written once more in a row."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.whole = torch.nn.ParameterList(torch.empty(9, 9) for _ in range(5))
+        self.gates = torch.nn.Parameter(torch.empty(12, 4))
+        self.short = torch.nn.Parameter(torch.empty(6, 8, dtype=torch.bfloat16))
+
+    def reset_parameters(self) -> None:
+        for matrix in self.whole:
+            torch.nn.init.orthogonal_(matrix, gain=2.0)
+        for gate in self.gates.data.chunk(3):
+            torch.nn.init.orthogonal_(gate)
+        torch.nn.init.orthogonal_(self.short)
+        with torch.no_grad():
+            self.short[2].zero_()
+
+
+def test_a_model_holds_what_the_initializer_writes() -> None:
+    with torch.device("meta"):
+        model = Cell()
+    tritoninit.materialize(model, device="cpu", seed=3)
+    seed = Key(3)
+    for i, matrix in enumerate(model.whole):
+        key = seed.fold_in(f"whole.{i}")
+        assert torch.equal(matrix, init.orthogonal_(torch.empty(9, 9), 2.0, generator=key))
+    for draw, gate in enumerate(model.gates.chunk(3)):
+        key = seed.fold_in("gates").fold_in(draw) if draw else seed.fold_in("gates")
+        assert torch.equal(gate, init.orthogonal_(torch.empty(4, 4), generator=key))
+    half = init.orthogonal_(model.short.detach().clone(), generator=seed.fold_in("short"))
+    half[2] = 0
+    assert torch.equal(model.short, half)
+    assert all(parameter._version > 0 for parameter in model.parameters())
