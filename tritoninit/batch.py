@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
+from tritoninit.backends.table import WORD, rows_of
 from tritoninit.dtensor import Part
 from tritoninit.fill import fill_parts
 from tritoninit.layout import DTYPES, Placement
@@ -25,6 +26,7 @@ from tritoninit.recipe import (
     TruncNormal,
     Uniform,
 )
+from tritoninit.region import Axis
 from tritoninit.sampler import DType, Sampler, lower
 from tritoninit.stream import Key
 
@@ -93,7 +95,7 @@ def _add(batches: dict[torch.device, Batch], part: Part, recipe: Recipe, key: Ke
     run = _run(tensor, placement, recipe)
     if run is None:
         return False
-    first, length = run
+    first, length, outer = run
     dtype = DTYPES.get(tensor.dtype)
     sampler, value = None, None
     if isinstance(recipe, Constant):
@@ -104,6 +106,14 @@ def _add(batches: dict[torch.device, Batch], part: Part, recipe: Recipe, key: Ke
             value = float(sampler.params[0])
     if sampler is None and (value is None or tensor.itemsize > 8):
         return False
+    key, rows = key or ZERO, None
+    if outer is not None:
+        if sampler is None or not sampler.params or tensor.data_ptr() % WORD:
+            return False
+        rows = rows_of(first, length, outer.stride, outer.size, tensor.itemsize, key.offset)
+        if rows is None:
+            return False
+        length *= outer.size
     batch = batches.get(tensor.device)
     if batch is None:
         from tritoninit.backends.triton_table import Batch
@@ -113,20 +123,27 @@ def _add(batches: dict[torch.device, Batch], part: Part, recipe: Recipe, key: Ke
         bits = _bits(value, repr(value), tensor.dtype)
         batch.add_constant(tensor.data_ptr(), length, tensor.itemsize, bits)
     elif sampler is not None and dtype is not None:
-        batch.add(tensor.data_ptr(), first, length, key or ZERO, sampler, dtype)
+        batch.add(tensor.data_ptr(), first, length, key, sampler, dtype, rows)
     return True
 
 
-def _run(tensor: Tensor, placement: Placement, recipe: Recipe) -> tuple[int, int] | None:
-    """(first global index, elements) where the part is one run of contiguous memory."""
+def _run(
+    tensor: Tensor, placement: Placement, recipe: Recipe
+) -> tuple[int, int, Axis | None] | None:
+    """(first global index, elements, rows) where the part is one run of contiguous memory.
+
+    The rows are None where the elements are consecutive in the global tensor.
+    """
     if tensor.is_conj() or tensor.is_neg() or tensor.is_quantized:
         return None
     if tensor.is_contiguous() and (placement.is_whole or isinstance(recipe, Constant)):
-        return 0, tensor.numel()
+        return 0, tensor.numel(), None
     first, rows, span, length = placement.region.spans()
-    if rows or len(span) > 1 or (span[0].local != 1 and length > 1):
+    if len(span) > 1 or (span[0].local != 1 and length > 1):
         return None
-    return first, length
+    if not rows:
+        return first, length, None
+    return (first, length, rows[0]) if len(rows) == 1 and rows[0].local == length else None
 
 
 def _sampler(recipe: Recipe, placement: Placement, dtype: DType) -> Sampler | None:

@@ -146,14 +146,16 @@ def source(variant: Variant) -> ASTSource:
 def table(variant: Variant) -> ASTSource:
     """The table kernel; its arrays lie at 16 bytes."""
     given = numbers(variant) if variant.kind in SAMPLERS else ()
+    rows = variant.layout == "table of rows"
     constants: dict[str, Any] = {
         "DTYPE": str_to_ty(variant.dtype, None),
         "KIND": variant.kind,
-        "WORDS": 9 if variant.kind == "diagonal" else 5,
+        "WORDS": 9 if variant.kind == "diagonal" or rows else 5,
         "COUNT": len(given),
         "TILE": elements(variant),
         "GROUP": GROUP,
         "ALIGNED": TABLES[variant.layout],
+        "ROWS": rows,
     }
     types = {"groups": "*i32", "tiles": "*i32", "words": "*i64"}
     types["constants"] = "*i64" if variant.dtype == DOUBLE else "*fp32"

@@ -28,6 +28,7 @@ from tests.gpu_compile.variants import (
     SAMPLERS,
     SPARSE,
     STORED,
+    TABLES,
     Variant,
     dtypes_of,
     label,
@@ -218,7 +219,7 @@ def test_full_tiles_of_tables_are_stored_16_bytes_at_once(
 ) -> None:
     for variant in tables(target == "sm_90"):
         kernel = listings[target][variant]
-        if variant.layout == "table":
+        if TABLES[variant.layout]:
             path = full_tile(kernel.sass)
             size = int(re.sub(r"\D", "", variant.dtype)) // 8
             assert count(path, WIDE_STORE) == count(path, "STG") == kernel.samples * size // 16
@@ -235,6 +236,17 @@ def test_instructions_a_sample_of_tables(listings: dict[str, Listings], kind: st
             )
         )
         assert many <= one + TABLE_SHARE
+
+
+@pytest.mark.parametrize("kind", STORED)
+def test_instructions_a_sample_of_tables_of_rows(listings: dict[str, Listings], kind: str) -> None:
+    one, many = (
+        len(full_tile(kernel.sass)) / kernel.samples
+        for kernel in (
+            listings["sm_90"][Variant(kind, "fp32", layout)] for layout in ("rows", "table of rows")
+        )
+    )
+    assert many <= one + TABLE_SHARE
 
 
 @pytest.mark.parametrize("kind", BUDGET)

@@ -72,7 +72,7 @@ LAYOUTS: dict[str, dict[str, bool | int]] = {
     "wide rows": dict(_MANY, AXES=4, STRIDED=True, WIDE=True),
 }
 # Many tensors (``kernels/table.py``): whole 16-byte words, and runs at any address.
-TABLES = {"table": True, "unaligned table": False}
+TABLES = {"table": True, "table of rows": True, "unaligned table": False}
 TABLE_KINDS = ("uniform", "normal", "tails", "diagonal")  # on targets other than sm_90
 # Layouts differ in integer arithmetic, whatever the kind; ``constant`` has nothing else.
 LAYOUT_KINDS = ("normal", "mask", "constant")
@@ -102,6 +102,8 @@ def tables(full: bool) -> list[Variant]:
     kinds = (*SAMPLERS, "diagonal") if full else TABLE_KINDS
     chosen = [Variant(kind, "fp32", "table") for kind in kinds]
     chosen += [Variant(kind, "bf16", "table") for kind in STORED]
+    chosen += [Variant(kind, "fp32", "table of rows") for kind in STORED]
+    chosen += [Variant("normal", "bf16", "table of rows")]
     chosen += [Variant("normal", "fp16", "table")] if full else []
     chosen += [Variant("normal", dtype, "unaligned table") for dtype in DTYPES[: 2 if full else 1]]
     chosen += [Variant(kind, DOUBLE, "table") for kind in (STORED if full else ("normal",))]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tritoninit.backends.table import GROUP, Run, tables, tile_map
+from tritoninit.backends.table import GROUP, Run, rows_of, tables, tile_map
 from tritoninit.recipe import Constant, Dirac, Normal
 from tritoninit.sampler import DType, Sampler, lower
 
@@ -64,8 +64,11 @@ def flat(runs: list[Run]) -> list[int]:
     return [number for run in runs for number in run]
 
 
-def row(sampler: Sampler) -> np.ndarray:
-    return np.array([sampler.integers or [float(value) for value in sampler.params]])
+def numbers(*samplers: Sampler) -> tuple[np.ndarray, np.ndarray]:
+    """The constants and the integers of samplers."""
+    constants = [[float(value) for value in sampler.params] for sampler in samplers]
+    integers = [sampler.integers for sampler in samplers]
+    return np.array(constants, np.float32), np.array(integers, np.int64)
 
 
 def laid_out(
@@ -74,7 +77,7 @@ def laid_out(
     """The rows of the aligned and of the other table, as unsigned words by name."""
     return [
         [dict(zip(WORDS, row, strict=False)) for row in table.words.view(np.uint64).tolist()]
-        for table in tables(flat(runs), sampler.kind, row(sampler), itemsize, TILE)
+        for table in tables(flat(runs), sampler.kind, *numbers(sampler), itemsize, TILE)
     ]
 
 
@@ -157,16 +160,42 @@ def test_constants_are_aligned_wherever_they_begin(itemsize: int) -> None:
 def test_every_run_has_the_constants_of_its_sampler() -> None:
     samplers = [lower(Normal(float(n), 1.0 + n), (), DType.FLOAT32) for n in range(3)]
     runs = [Run(4096, 0, 4, 0, 0, n) for n in (2, 0, 1, 2)]
-    (table,) = tables(flat(runs), "normal", np.concatenate([*map(row, samplers)]), 4, TILE)
+    (table,) = tables(flat(runs), "normal", *numbers(*samplers), 4, TILE)
     assert table.constants.tolist() == [[3, 2], [1, 0], [2, 1], [3, 2]]
 
 
 def test_diagonals_carry_their_integers_and_their_first_index() -> None:
     sampler = lower(Dirac(2), (8, 4, 3), DType.FLOAT32)
-    (table,) = tables([*Run(4096 + 4, 13, 20, 0, 0, 0)], "diagonal", row(sampler), 4, TILE)
+    (table,) = tables([*Run(4096 + 4, 13, 20, 0, 0, 0)], "diagonal", *numbers(sampler), 4, TILE)
     assert table.words.tolist() == [[4096, 1, 21, 0, 12, *sampler.integers]]
     assert table.constants.shape == (1, 0)
     assert lower(Constant(0.0), (), DType.FLOAT32).kind == "constant"
+
+
+ROWS = dict(first=16, length=8, stride=48, rows=100, itemsize=4, offset=2**40)
+
+
+def test_rows_say_how_their_blocks_go_on() -> None:
+    slots, inverse, shift, jump = rows_of(**ROWS)
+    assert (slots, jump) == (2, (48 - 8) // 4)
+    for word in (0, 1, 2, 199, 2**31 - 1):
+        assert 2 * word * inverse >> 32 >> shift == word // slots
+    far = dict(rows=2, stride=2**33, itemsize=8)
+    assert rows_of(**ROWS | far) == (4, 2**31, 2, 2**32 - 4)
+
+
+def test_rows_that_a_table_does_not_take() -> None:
+    for change in (
+        dict(first=2),
+        dict(length=6),
+        dict(stride=46),
+        dict(itemsize=2, first=4),
+        dict(rows=2**30),
+        dict(offset=2**32 - 1000),  # the last of the 1,192 blocks has another high half
+        dict(stride=2**33, offset=2**31),
+    ):
+        assert rows_of(**ROWS | change) is None, change
+    assert rows_of(**ROWS | dict(offset=2**32 - 1192 - 4)) is not None
 
 
 def calls(count: int) -> int:
@@ -175,7 +204,7 @@ def calls(count: int) -> int:
     seen: list[str] = []
     sys.setprofile(lambda _frame, event, _arg: seen.append(event) if "call" in event else None)
     try:
-        (table,) = tables(runs, "normal", row(NORMAL), 2, TILE)
+        (table,) = tables(runs, "normal", *numbers(NORMAL), 2, TILE)
     finally:
         sys.setprofile(None)
     assert table.programs == count
