@@ -88,11 +88,20 @@ class Word:
     def __xor__(self, other: Any) -> Word:
         return self._new(self.value ^ int(other))
 
+    def __or__(self, other: Any) -> Word:
+        return self._new(self.value | int(other))
+
+    def __invert__(self) -> Word:
+        return self._new(~self.value)
+
     def __add__(self, other: Any) -> Word:
         return self._new(self.value + int(other))
 
     def __sub__(self, other: Any) -> Word:
         return self._new(self.value - int(other))
+
+    def __rsub__(self, other: Any) -> Word:
+        return self._new(int(other) - self.value)
 
     def __lshift__(self, other: Any) -> Word:
         return self._new(self.value << int(other))
@@ -123,11 +132,6 @@ def sqrt(x: Single) -> Single:
     return Single(value if exact else value + Fraction(1, 2**121), x.minus)
 
 
-def divide(a: Any, b: Any) -> Single:
-    x, y = Single.of(a), Single.of(b)
-    return Single(x.value / y.value, x.minus != y.minus)
-
-
 def clamp(x: Single, low: float, high: float) -> Single:
     if x.value < low:
         return Single.of(low)
@@ -137,10 +141,8 @@ def clamp(x: Single, low: float, high: float) -> Single:
 OPERATIONS: dict[str, Any] = {
     "fma": fma,
     "sqrt": sqrt,
-    "divide": divide,
     "select": lambda condition, a, b: a if condition else b,
     "clamp": clamp,
-    "minimum": lambda a, b: a if a.value < Single.of(b).value else Single.of(b),
     "to_u32": lambda x: Word(x.value, 32),
     "to_i32": lambda x: Word(x.value, 32, True),
     "to_f32": lambda x: Single(Fraction(x.value)),

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 KERNELS = Path(__file__).parents[2] / "kernels"
-COUNTED = ("fma", "sqrt_rn", "div_rn")
+COUNTED = ("fma", "rsqrt")
 LANES = 4  # samples that ``sample4`` makes
 
 
@@ -43,7 +43,7 @@ def taken(statements: list[ast.stmt], kind: str) -> list[ast.stmt]:
 
 
 def operations(kind: str, function: str = "sample4") -> Counter[str]:
-    """fma, sqrt_rn and div_rn in four samples of a kind."""
+    """fma and rsqrt in four samples of a kind."""
     total: Counter[str] = Counter()
     for statement in taken(functions()[function].body, kind):
         for node in ast.walk(statement):

@@ -72,8 +72,6 @@ LAYOUT_KINDS = ("normal", "mask", "constant")
 EVERY_KIND = ("unaligned", "strided", "wide", "rows", "odd rows")  # on sm_90
 OTHER_TARGETS = ("unaligned", "strided", "wide", "rows", "odd rows", "wide rows")
 
-# Kernels that hold one operation, to know what a target makes of it.
-OPERATIONS = ("sqrt_rn", "div_rn")
 # Kernels with what the checks must find: a fast square root, and a contracted product and sum.
 BROKEN = ("approximate", "contracted")
 SPARSE = "column_thresholds"
@@ -101,7 +99,7 @@ def variants(target: str) -> list[Variant]:
         chosen += [Variant(kind, dtypes[0], layout) for layout in layouts]
         if kind in STORED:
             chosen += [Variant(kind, dtype, "rows") for dtype in dtypes[: 2 if full else 1]]
-    chosen += [Variant(name, "fp32", "contiguous") for name in (*OPERATIONS, *BROKEN)]
+    chosen += [Variant(name, "fp32", "contiguous") for name in BROKEN]
     chosen += [Variant(DIGEST, f"u{width}", "contiguous") for width in (8, 16, 32, 64)]
     chosen += [Variant(DIGEST, "u32", layout) for layout in list(DIGEST_AXES)[1:]]
     return [*dict.fromkeys(chosen), Variant(SPARSE, "u32", "contiguous")]
