@@ -187,7 +187,23 @@ def fingerprints(document: dict[str, Any]) -> str:
     return table(["", "dtype", "elements", "median", "GB/s", "samples"], rows)
 
 
+def cases(document: dict[str, Any]) -> str:
+    """The table of bench_plan and bench_transformers."""
+    rows = [
+        [
+            f"{result['case']}: {name}",
+            *(duration(timing[key]) for key in ("median_s", "q1_s", "q3_s")),
+            str(timing["rounds"]),
+        ]
+        for result in document["results"]
+        for name, timing in result["timings"].items()
+    ]
+    return table(["", "median", "lower quartile", "upper quartile", "samples"], rows)
+
+
 TABLES = {
+    "plan": cases,
+    "transformers": cases,
     "single": single,
     "import": imports,
     "model": model,
@@ -196,6 +212,8 @@ TABLES = {
     "checkpoint": checkpoint,
 }
 TITLES = {
+    "plan": "Plans of large models",
+    "transformers": "transformers' models from a config",
     "single": "Single fills",
     "import": "Import time",
     "model": "A whole model",
