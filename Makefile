@@ -4,7 +4,9 @@
 #   make demo        build a Llama-style model from meta, print its plan, check a sample of it
 #   make test        all tests; the Triton kernels run in Triton's interpreter
 #   make lint        ruff and mypy
+#   make battery     statistical tests of 2^34 normals and all streams of words, some 15 minutes
 #   make bench       the benchmarks, into RESULTS
+#   make mutants     break the code in many ways and see that the tests notice (some minutes)
 #   make gpu-check   on a CUDA machine: conformance on the GPU, then the benchmarks
 #   make clean       remove .venv, caches and build products
 
@@ -22,7 +24,7 @@ DEV_PACKAGES := scipy==1.17.1 mpmath==1.3.0 pytest==9.2.0 hypothesis==6.170.15 \
 INSTALL := -m pip install --quiet --disable-pip-version-check
 INSTALL_SELF := $(INSTALL) --no-deps --no-build-isolation --editable .
 
-.PHONY: demo test lint bench gpu-check clean
+.PHONY: demo test lint battery bench mutants gpu-check clean
 .NOTPARALLEL:
 
 demo: .venv/run
@@ -41,16 +43,24 @@ lint: .venv/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy tritoninit
 
+battery: .venv/dev
+	@echo "== battery"
+	$(BIN)/python -m tests.battery
+
 bench: .venv/dev
 	@echo "== benchmarks"
 	benchmarks/run $(BIN)/python "$(RESULTS)"
+
+mutants: .venv/dev
+	@echo "== mutants"
+	$(BIN)/python -m tests.mutation
 
 gpu-check:
 	@echo "== gpu-check with $(PYTHON)"
 	$(PYTHON) benchmarks/requirements.py
 	$(PYTHON) $(INSTALL_SELF)
 	@echo "== conformance on the GPU"
-	$(PYTHON) -m pytest -W default $(wildcard tests/conformance tests/gpu)
+	$(PYTHON) -m pytest -W default tests/conformance tests/golden
 	@echo "== benchmarks"
 	benchmarks/run $(PYTHON) "$(RESULTS)"
 

@@ -90,6 +90,7 @@ def line(case: Case, timings: dict[str, Timing]) -> str:
 def document(
     options: argparse.Namespace,
     facts: dict[str, Any],
+    skipped: dict[str, str],
     results: list[tuple[Case, dict[str, Timing]]],
 ) -> dict[str, Any]:
     """The JSON file, of the cases so far."""
@@ -97,6 +98,7 @@ def document(
         "benchmark": "shards",
         "environment": facts,
         "quick": options.quick,
+        "not_timed": skipped,
         "results": [
             {
                 "op": case.op,
@@ -127,6 +129,7 @@ def main() -> None:
     parser = common.parser("Parts of a sharded matrix beside contiguous tensors")
     parser.add_argument("--dtypes", type=dtypes, default="float32,bfloat16", help="some dtypes")
     options = parser.parse_args()
+    deadline = common.Deadline(options.seconds)
     device = common.apply(options)
     size = QUICK_SIZE if options.quick else SIZE[device.type]
     check(device, options.dtypes, size)
@@ -136,15 +139,18 @@ def main() -> None:
         f"{'':15}{'':10}{f'part of {size} x {size}':30}{'shape':>11}{'part':>10}{'contiguous':>12}"
         f"{'ratio':>8}{'M/s':>10}{'fill_':>7}  rounds"
     )
+    skipped: dict[str, str] = {}
     results: list[tuple[Case, dict[str, Timing]]] = []
     for dtype in options.dtypes:
         for op in FILLS:
             for layout in LAYOUTS:
                 case = Case(op, layout, dtype, size)
+                if deadline.passed(f"{op} {dtype}, {layout}", skipped):
+                    continue
                 timings = measure(case, device, options.quick)
                 print(line(case, timings), flush=True)
                 results.append((case, timings))
-                common.write_json(options.json, document(options, facts, results))
+                common.write_json(options.json, document(options, facts, skipped, results))
 
 
 if __name__ == "__main__":

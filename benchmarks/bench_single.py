@@ -21,13 +21,15 @@ from torch import Tensor
 
 import tritoninit
 from benchmarks import common, gate, peers
-from benchmarks.timing import Contestant, Timing, as_json, duration, interleave
+from benchmarks.timing import Contestant, Timing, as_json, duration, interleave, runnable
 
 SIZES = {
     "cpu": "2^0,2^4,2^8,2^10,2^12,2^16,2^20,2^24,2^26",
-    "cuda": "2^0,2^8,2^16,2^20,2^24,2^26,2^28",
+    "cuda": "2^0,2^4,2^8,2^12,2^16,2^20,2^22,2^24,2^26,2^28,2^30,2^32",
 }
 QUICK_SIZES = "2^0,2^8,2^16,2^20"
+FEW = "2^0,2^20,2^26"  # float16, which differs from bfloat16 in the last conversion alone
+SHARE = 4  # of the memory, for the tensor: torch's trunc_normal_ takes three times as much beside
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 Fill = Callable[[ModuleType, Tensor], Any]
 
@@ -47,7 +49,7 @@ SHAPED: dict[str, Fill] = {
 }
 SHAPES = {
     "dirac_": [(4, 4, 1), (512, 512, 3, 3)],
-    "sparse_": [(4, 4), (4096, 4096)],
+    "sparse_": [(4, 4), (1024, 1024), (4096, 4096)],
     "orthogonal_": [(4, 4), (1024, 1024)],
 }
 QUICK_SHAPES = {
@@ -65,6 +67,9 @@ class Case:
     shape: tuple[int, ...]
     dtype: str
     fill: Fill
+
+    def __str__(self) -> str:
+        return f"{self.op} {self.dtype} {'x'.join(map(str, self.shape))}"
 
 
 def matrix(numel: int) -> tuple[int, int]:
@@ -94,12 +99,20 @@ def dtypes(text: str) -> list[str]:
     return names
 
 
-def cases(options: argparse.Namespace) -> list[Case]:
+def sizes_of(options: argparse.Namespace, device: torch.device, dtype: str) -> list[int]:
+    """The numbers of elements of a dtype that the memory has room for."""
+    usual = QUICK_SIZES if options.quick else FEW if dtype == "float16" else SIZES[device.type]
+    most = common.memory(device) // (SHARE * DTYPES[dtype].itemsize)
+    return [numel for numel in options.sizes or sizes(usual) if numel <= most]
+
+
+def cases(options: argparse.Namespace, device: torch.device) -> list[Case]:
     """Every case of this run, in the order of the table."""
     found = []
     for dtype in options.dtypes:
+        counts = sizes_of(options, device, dtype)
         for op, fill in SIZED.items():
-            found += [Case(op, matrix(numel), dtype, fill) for numel in options.sizes]
+            found += [Case(op, matrix(numel), dtype, fill) for numel in counts]
         for op, fill in SHAPED.items():
             if op == "orthogonal_" and dtype != "float32":
                 continue  # torch's QR has no 16-bit dtypes
@@ -117,12 +130,16 @@ def measure(case: Case, memory: Tensor, quick: bool, skipped: dict[str, str]) ->
         Contestant("fill_", lambda: tensor.fill_(0.5)),
         *peers.contestants(case.op, tensor, skipped),
     ]
+    if tensor.is_cuda:
+        contestants = runnable(contestants, skipped, str(case))
     return interleave(contestants, tensor.device, quick)
 
 
 def line(case: Case, timings: dict[str, Timing]) -> str:
     """One row of the table on the terminal."""
-    ours, torchs = timings["tritoninit"].median_s, timings["torch.nn.init"].median_s
+    ours = timings["tritoninit"].median_s
+    incumbent = timings.get("torch.nn.init")
+    torchs = incumbent.median_s if incumbent else math.nan
     numel = math.prod(case.shape)
     others = "  ".join(
         f"{name} {duration(timing.median_s)}"
@@ -134,7 +151,7 @@ def line(case: Case, timings: dict[str, Timing]) -> str:
         f"{duration(ours):>10}{duration(torchs):>10}{torchs / ours:>8.2f}x"
         f"{numel / ours / 1e6:>10.4g}{numel * DTYPES[case.dtype].itemsize / ours / 1e9:>9.3g}"
         f"{timings['fill_'].median_s / ours:>7.0%}"
-        f"{timings['tritoninit'].rounds:>4}/{timings['torch.nn.init'].rounds:<4}{others}"
+        f"{timings['tritoninit'].rounds:>4}/{incumbent.rounds if incumbent else 0:<4}{others}"
     )
 
 
@@ -143,16 +160,16 @@ def slowest(results: list[tuple[Case, dict[str, Timing]]]) -> str:
     gaps = [
         (timings["tritoninit"].median_s - timings["torch.nn.init"].median_s, case)
         for case, timings in results
+        if "torch.nn.init" in timings
     ]
     behind = [gap for gap, _ in gaps if gap > 0]
-    gap, case = max(gaps, key=lambda pair: pair[0])
     if not behind:
         return f"faster than torch.nn.init in all {len(gaps)} cases"
-    where = f"{case.op} {case.dtype} {'x'.join(map(str, case.shape))}"
+    gap, case = max(gaps, key=lambda pair: pair[0])
     return (
         f"slower than torch.nn.init in {len(behind)} of {len(gaps)} cases, by"
         f" {duration(statistics.median(behind))} at the median and {duration(gap)} at most"
-        f" ({where})"
+        f" ({case})"
     )
 
 
@@ -186,14 +203,14 @@ def main() -> None:
     parser.add_argument("--sizes", type=sizes, help="elements, such as 2^20,2^26")
     parser.add_argument("--dtypes", type=dtypes, help=f"default: {','.join(DTYPES)}")
     options = parser.parse_args()
+    deadline = common.Deadline(options.seconds)
     device = common.apply(options)
-    if options.sizes is None:
-        options.sizes = sizes(QUICK_SIZES if options.quick else SIZES[device.type])
     if options.dtypes is None:
         options.dtypes = list(DTYPES)
-    todo = cases(options)
-    largest = max(math.prod(case.shape) for case in todo)
-    gate.check(device, [DTYPES[name] for name in options.dtypes], largest)
+    todo = cases(options, device)
+    for name in options.dtypes:
+        most = max(math.prod(case.shape) for case in todo if case.dtype == name)
+        gate.check(device, [DTYPES[name]], most)
     facts = common.environment(device)
     print(common.describe(facts))
     print(
@@ -204,8 +221,13 @@ def main() -> None:
     results: list[tuple[Case, dict[str, Timing]]] = []
     memory = torch.empty(0)
     for case in todo:
-        if memory.dtype != DTYPES[case.dtype] or not memory.numel():
-            memory = torch.empty(largest, dtype=DTYPES[case.dtype], device=device)
+        if deadline.passed(str(case), skipped):
+            continue
+        dtype = DTYPES[case.dtype]
+        if memory.dtype != dtype or not memory.numel():
+            most = max(math.prod(other.shape) for other in todo if other.dtype == case.dtype)
+            memory = torch.empty(0)  # give the last dtype's back first
+            memory = torch.empty(most, dtype=dtype, device=device)
         timings = measure(case, memory, options.quick, skipped)
         print(line(case, timings), flush=True)
         results.append((case, timings))

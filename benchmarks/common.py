@@ -10,13 +10,14 @@ import os
 import platform
 import re
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
 import torch
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("tritoninit", "torch", "triton", "numba", "numpy", "jax")
+PACKAGES = ("tritoninit", "torch", "triton", "numba", "numpy", "jax", "flag_gems")
 
 
 def parser(description: str) -> argparse.ArgumentParser:
@@ -31,7 +32,35 @@ def parser(description: str) -> argparse.ArgumentParser:
     options.add_argument("--threads", type=positive, help="CPU threads; default: torch's own")
     options.add_argument("--json", type=Path, help="also write the results to this file")
     options.add_argument("--quick", action="store_true", help="small sizes, the fewest rounds")
+    options.add_argument(
+        "--seconds",
+        type=positive,
+        default=3600,
+        help="time nothing more after so many seconds; what was left out is named",
+    )
     return options
+
+
+class Deadline:
+    """When no further case is begun."""
+
+    def __init__(self, seconds: int) -> None:
+        self.end = time.monotonic() + seconds
+        self.seconds = seconds
+
+    def passed(self, case: str, skipped: dict[str, str]) -> bool:
+        """Whether the time is up; the case is then put into ``skipped``."""
+        if time.monotonic() < self.end:
+            return False
+        skipped[case] = f"the {self.seconds} s of this benchmark were over"
+        return True
+
+
+def memory(device: torch.device) -> int:
+    """Bytes that a benchmark may take: of the device's memory what is free now."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return int(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
 
 
 def positive(text: str) -> int:

@@ -52,10 +52,19 @@ def _jax(op: str, tensor: Tensor) -> Contestant:
     return Contestant("jax", lambda: compiled(key), lambda array: array.block_until_ready())
 
 
+def _flag_gems(op: str, tensor: Tensor) -> Contestant:
+    """FlagGems' Triton kernels, into the same memory."""
+    if tensor.device.type != "cuda":
+        raise TypeError("FlagGems' kernels run on GPUs")
+    draw = getattr(importlib.import_module("flag_gems"), TORCH[op])
+    return Contestant("flag_gems", lambda: draw(tensor))
+
+
 PEERS: dict[str, tuple[dict[str, str], Callable[[str, Tensor], Contestant]]] = {
     "numpy": (NUMPY, _numpy),
     "torch.func._random": (TORCH, _torch_func),
     "jax": (JAX, _jax),
+    "flag_gems": (TORCH, _flag_gems),
 }
 
 

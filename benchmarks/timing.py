@@ -81,6 +81,26 @@ def _calibrate(contestant: Contestant, device: torch.device, quick: bool) -> tup
     return loops, rounds
 
 
+def runnable(
+    contestants: Sequence[Contestant], skipped: dict[str, str], where: str
+) -> list[Contestant]:
+    """Those whose call fits into memory; the others are put into ``skipped``."""
+    found = []
+    for contestant in contestants:
+        if contestant.prepare is not None:
+            contestant.prepare()
+        try:
+            result = contestant.call()
+            if contestant.finish is not None:
+                contestant.finish(result)
+        except torch.OutOfMemoryError:
+            skipped[f"{contestant.name}, {where}"] = "out of memory"
+            torch.cuda.empty_cache()
+        else:
+            found.append(contestant)
+    return found
+
+
 def interleave(
     contestants: Sequence[Contestant], device: torch.device, quick: bool = False
 ) -> dict[str, Timing]:
@@ -103,6 +123,20 @@ def interleave(
 def _summary(times: list[float], loops: int) -> Timing:
     q1, median, q3 = statistics.quantiles(times, n=4, method="inclusive")
     return Timing(median, min(times), q1, q3, len(times), loops)
+
+
+def busy(contestant: Contestant, device: torch.device) -> float | None:
+    """Seconds that a GPU's kernels run in one call, without the gaps between them."""
+    if device.type != "cuda":
+        return None
+    if contestant.prepare is not None:
+        contestant.prepare()
+    activities = [torch.profiler.ProfilerActivity.CUDA]
+    with torch.profiler.profile(activities=activities) as profile:
+        contestant.call()
+        torch.cuda.synchronize(device)
+    kernels = [e for e in profile.events() if e.device_type is torch.autograd.DeviceType.CUDA]
+    return sum(e.time_range.elapsed_us() for e in kernels) * 1e-6 if kernels else None
 
 
 def as_json(timings: dict[str, Timing]) -> dict[str, dict[str, float]]:

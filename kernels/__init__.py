@@ -1,8 +1,9 @@
 """Triton kernels of tritoninit; installed as ``tritoninit.kernels``.
 
-One concept a file: ``philox`` (words), ``sampling`` (words to samples), ``addressing`` (where
-an element lies), ``tiles`` (a program's values), ``fill`` (one row), ``rows`` (many), ``sparse``
-(thresholds), ``digest`` (the fingerprint's sums).
+One concept a file: ``philox`` (words), ``sampling`` and ``sampling64`` (words to samples),
+``addressing`` (where an element lies), ``tiles`` (a program's values), ``fill`` (one row),
+``rows`` (many), ``table`` (many tensors), ``sparse`` (thresholds), ``digest`` (the
+fingerprint's sums).
 """
 
 if __name__ != "tritoninit.kernels":

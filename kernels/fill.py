@@ -69,16 +69,19 @@ def fill(
     channels = channels.to(tl.int64)
     rows = rows.to(tl.int64)
     start = first.to(tl.int64)
+    # A block holds two float64 elements, and four of any other type.
+    bits: tl.constexpr = out.dtype.element_ty.primitive_bitwidth
+    SHIFT: tl.constexpr = 1 if bits == 64 and KIND != "mask" else 2
+    TILE: tl.constexpr = BLOCK << SHIFT
     # The first tile begins at the block that holds the row's first element; for 16-bit
     # elements at the pair of blocks, where 16 bytes are stored at once.
-    pairs: tl.constexpr = ALIGNED and out.dtype.element_ty.primitive_bitwidth == 16
-    LANES: tl.constexpr = 8 if pairs else 4
-    at = tl.program_id(0).to(tl.int64) * (4 * BLOCK) - (start & (LANES - 1))
+    LANES: tl.constexpr = 8 if ALIGNED and bits == 16 else 1 << SHIFT
+    at = tl.program_id(0).to(tl.int64) * TILE - (start & (LANES - 1))
     element = start + at
-    counter = offset.to(tl.uint64) + (element >> 2).to(tl.uint64)
+    counter = offset.to(tl.uint64) + (element >> SHIFT).to(tl.uint64)
     COUNTER: tl.constexpr = tl.uint64 if CARRY else tl.uint32
-    block = tl.arange(0, 4 * BLOCK // LANES).to(COUNTER) * (LANES // 4)
-    lanes = tl.arange(0, 4 * BLOCK)
+    block = tl.arange(0, TILE // LANES).to(COUNTER) * (LANES >> SHIFT)
+    lanes = tl.arange(0, TILE)
     base = out + at
     if ALIGNED:
         base = tl.multiple_of(base, 16)
@@ -97,7 +100,7 @@ def fill(
         zeroed = tile_zeroed(
             counter, block, element, lanes, seed, threshold, tie, channels, rows, inside, WIDE
         )
-        zeros = tl.zeros([4 * BLOCK], out.dtype.element_ty)
+        zeros = tl.zeros([TILE], out.dtype.element_ty)
         tl.store(pointers, zeros, mask=inside & zeroed)
     else:
         values = tile_values(
@@ -117,7 +120,7 @@ def fill(
         values = values.to(out.dtype.element_ty)
         if STRIDED:
             tl.store(pointers, values, mask=inside)
-        elif (at >= 0) & (at + 4 * BLOCK <= length):
+        elif (at >= 0) & (at + TILE <= length):
             tl.store(pointers, values)  # unmasked, so that it is vectorised
         else:
             tl.store(pointers, values, mask=inside)

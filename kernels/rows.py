@@ -3,7 +3,8 @@
 A launch numbers its slots.  A slot is a 16-byte word of a row where every row is made of whole
 ones, else one block of the stream; a row has ``row_slots`` of them, enough for its elements
 wherever in a block they begin.  A program takes consecutive slots, whatever rows they belong
-to: a row of n elements costs at most one block more than the ceil(n / 4) that it needs.
+to: a row of n elements costs at most one block more than the ceil(n / 4) that it needs, of
+float64 ceil(n / 2).
 """
 
 import triton
@@ -32,19 +33,32 @@ def quotient(index, inverse, shift):
 
 
 @triton.jit
-def advance(block, low, place, steps, stride, local):
+def advance(block, low, place, steps, stride, local, SHIFT: tl.constexpr):
     """Go on by ``steps`` times ``stride`` elements, and ``local`` in the buffer.
 
-    The element is 4 * block + low.  All wrap modulo the width of their types.
+    The element is (block << SHIFT) + low.  All wrap modulo the width of their types.
     """
-    block += steps.to(block.dtype) * (stride >> 2).to(block.dtype)
-    low += steps * (stride & 3).to(tl.uint32)
+    block += steps.to(block.dtype) * (stride >> SHIFT).to(block.dtype)
+    low += steps * (stride & ((1 << SHIFT) - 1)).to(tl.uint32)
     place += steps.to(place.dtype) * local.to(place.dtype)
     return block, low, place
 
 
 @triton.jit
-def walk(slot, block, low, place, at, sizes, inverses, shifts, strides, locals, AXES: tl.constexpr):
+def walk(
+    slot,
+    block,
+    low,
+    place,
+    at,
+    sizes,
+    inverses,
+    shifts,
+    strides,
+    locals,
+    AXES: tl.constexpr,
+    SHIFT: tl.constexpr,
+):
     """Where the rows of slots lie: (slot within the row, block, low, place), see ``advance``.
 
     ``at`` is where the program's first slot is: along the axes and in its row.  Each slot
@@ -54,14 +68,14 @@ def walk(slot, block, low, place, at, sizes, inverses, shifts, strides, locals, 
     slot += at[3]
     ended = quotient(slot, inverses[3], shifts[3])
     within = slot - ended * sizes[3]
-    block, low, place = advance(block, low, place, ended, strides[3], locals[3])
+    block, low, place = advance(block, low, place, ended, strides[3], locals[3], SHIFT)
     if AXES > 1:
         ended = quotient(at[2] + ended, inverses[2], shifts[2])
-        block, low, place = advance(block, low, place, ended, strides[2], locals[2])
+        block, low, place = advance(block, low, place, ended, strides[2], locals[2], SHIFT)
         ended = quotient(at[1] + ended, inverses[1], shifts[1])
-        block, low, place = advance(block, low, place, ended, strides[1], locals[1])
+        block, low, place = advance(block, low, place, ended, strides[1], locals[1], SHIFT)
         ended = quotient(at[0] + ended, inverses[0], shifts[0])
-        block, low, place = advance(block, low, place, ended, strides[0], locals[0])
+        block, low, place = advance(block, low, place, ended, strides[0], locals[0], SHIFT)
     return within, block, low, place
 
 
@@ -130,9 +144,11 @@ def fill_rows(
     period = period.to(tl.int64)
     channels = channels.to(tl.int64)
     rows = rows.to(tl.int64)
-    pairs: tl.constexpr = ALIGNED and out.dtype.element_ty.primitive_bitwidth == 16
-    LANES: tl.constexpr = 8 if pairs else 4
-    GROUPS: tl.constexpr = 4 * BLOCK // LANES
+    bits: tl.constexpr = out.dtype.element_ty.primitive_bitwidth
+    SHIFT: tl.constexpr = 1 if bits == 64 and KIND != "mask" else 2
+    TILE: tl.constexpr = BLOCK << SHIFT
+    LANES: tl.constexpr = 8 if ALIGNED and bits == 16 else 1 << SHIFT
+    GROUPS: tl.constexpr = TILE // LANES
     STEP: tl.constexpr = 0 if STRIDED else LANES
     COUNTER: tl.constexpr = tl.uint64 if CARRY else tl.uint32
     PLACE: tl.constexpr = tl.int64 if WIDE else tl.int32
@@ -156,9 +172,9 @@ def fill_rows(
         out += rest.to(tl.int64) * row_local0 + at1.to(tl.int64) * row_local1
         out += at2.to(tl.int64) * row_local2 + at3.to(tl.int64) * row_local3
         at = (at1, at2, at3, skipped)
-    origin = (start >> 2) + skipped.to(tl.int64) * (LANES // 4)
+    origin = (start >> SHIFT) + skipped.to(tl.int64) * (LANES >> SHIFT)
     counter = offset.to(tl.uint64) + origin.to(tl.uint64)
-    low = (start & 3).to(tl.uint32)
+    low = (start & ((1 << SHIFT) - 1)).to(tl.uint32)
     out += skipped.to(tl.int64) * STEP
     sizes = (row_size1, row_size2, row_size3, row_slots)
     inverses = (row_inverse1, row_inverse2, row_inverse3, row_inverse)
@@ -178,29 +194,30 @@ def fill_rows(
     # The blocks of slots, and the same again for each element: of an aligned tile the compiler
     # computes both once.
     group = tl.arange(0, GROUPS).to(tl.uint32)
-    block = group.to(COUNTER) * (LANES // 4)
+    block = group.to(COUNTER) * (LANES >> SHIFT)
     none = group.to(PLACE) * 0
     _, block, rest, _ = walk(
-        group, block, low, none, at, sizes, inverses, shifts, strides, locals, AXES
+        group, block, low, none, at, sizes, inverses, shifts, strides, locals, AXES, SHIFT
     )
-    lanes = tl.arange(0, 4 * BLOCK).to(tl.uint32)
+    lanes = tl.arange(0, TILE).to(tl.uint32)
     lane = lanes % LANES
     group = lanes // LANES
-    element = group.to(COUNTER) * (LANES // 4)
+    element = group.to(COUNTER) * (LANES >> SHIFT)
     none = group.to(PLACE) * 0
     within, element, low, place = walk(
-        group, element, low, none, at, sizes, inverses, shifts, strides, locals, AXES
+        group, element, low, none, at, sizes, inverses, shifts, strides, locals, AXES, SHIFT
     )
     within = within * LANES + lane
     inside = group < slots - slot
     if not ALIGNED:
-        block += (rest >> 2).to(COUNTER)
-        element += (low >> 2).to(COUNTER)
-        within -= low & 3
+        before = low & ((1 << SHIFT) - 1)
+        block += (rest >> SHIFT).to(COUNTER)
+        element += (low >> SHIFT).to(COUNTER)
+        within -= before
         inside = inside & (within < length.to(tl.uint32))  # below 0 is above 2**31
         if not STRIDED:
-            place -= (low & 3).to(PLACE)
-    element = (element * 4 + lane).to(tl.int64 if CARRY else tl.int32)
+            place -= before.to(PLACE)
+    element = ((element << SHIFT) + lane).to(tl.int64 if CARRY else tl.int32)
     if STRIDED:
         position = within.to(tl.int32)
         size1 = size1.to(tl.int32)
@@ -218,7 +235,7 @@ def fill_rows(
         zeroed = tile_zeroed(
             counter,
             block,
-            origin * 4,
+            origin << SHIFT,
             element,
             seed,
             threshold,
@@ -228,12 +245,12 @@ def fill_rows(
             inside,
             WIDE,
         )
-        tl.store(pointers, tl.zeros([4 * BLOCK], out.dtype.element_ty), mask=inside & zeroed)
+        tl.store(pointers, tl.zeros([TILE], out.dtype.element_ty), mask=inside & zeroed)
     else:
         values = tile_values(
             counter,
             block,
-            origin * 4,
+            origin << SHIFT,
             element,
             seed,
             constants,

@@ -11,11 +11,12 @@ import triton.language as tl
 from .addressing import coordinates
 from .philox import philox4x32
 from .sampling import sample4
+from .sampling64 import constant, sample2
 
 
 @triton.jit
-def samples(counter, block, seed, constants, KIND: tl.constexpr):
-    """The four samples of the blocks with counters ``counter + block``.
+def words(counter, block, seed):
+    """The four words of the blocks with counters ``counter + block``.
 
     ``counter`` is a uint64 scalar.  Of uint32 blocks no sum may cross a multiple of 2**32: the
     counters' high half is then a scalar, which is two instructions a sample less.
@@ -27,8 +28,7 @@ def samples(counter, block, seed, constants, KIND: tl.constexpr):
     else:
         low = counter.to(tl.uint32) + block
         high = (counter >> 32).to(tl.uint32)
-    r0, r1, r2, r3 = philox4x32(low, high, seed)
-    return sample4(r0, r1, r2, r3, constants, KIND)
+    return philox4x32(low, high, seed)
 
 
 @triton.jit
@@ -36,12 +36,19 @@ def interleave(counter, block, seed, constants, KIND: tl.constexpr, LANES: tl.co
     """The samples of blocks in order, flat: LANES from each of ``counter + block`` on.
 
     Joined so that the lanes of a thread are neighbours: of two blocks each before the other.
+    Two samples a block are float64.
     """
-    a0, a1, a2, a3 = samples(counter, block, seed, constants, KIND)
-    if LANES == 4:
+    r0, r1, r2, r3 = words(counter, block, seed)
+    if LANES == 2:
+        x, y = sample2(r0, r1, r2, r3, constants, KIND)
+        return tl.reshape(tl.join(x, y), [2 * block.numel])
+    elif LANES == 4:
+        a0, a1, a2, a3 = sample4(r0, r1, r2, r3, constants, KIND)
         return tl.reshape(tl.join(tl.join(a0, a2), tl.join(a1, a3)), [4 * block.numel])
     else:
-        b0, b1, b2, b3 = samples(counter, block + 1, seed, constants, KIND)
+        a0, a1, a2, a3 = sample4(r0, r1, r2, r3, constants, KIND)
+        r0, r1, r2, r3 = words(counter, block + 1, seed)
+        b0, b1, b2, b3 = sample4(r0, r1, r2, r3, constants, KIND)
         even = tl.join(tl.join(a0, b0), tl.join(a2, b2))
         odd = tl.join(tl.join(a1, b1), tl.join(a3, b3))
         return tl.reshape(tl.join(even, odd), [8 * block.numel])
@@ -67,7 +74,10 @@ def tile_values(
     Every ``lanes.numel // block.numel`` of them begin at block ``counter + block``.
     """
     if KIND == "constant":
-        return tl.full(lanes.shape, 0.0, tl.float32) + constants[0]
+        if lanes.numel // block.numel == 2:
+            return tl.full(lanes.shape, 0.0, tl.float64) + constant(constants, 0)
+        else:
+            return tl.full(lanes.shape, 0.0, tl.float32) + constants[0]
     elif KIND == "diagonal":
         o, i, k = coordinates(first, lanes, period, channels, rows, WIDE)
         return ((o == i) & (k == centre)).to(tl.float32)

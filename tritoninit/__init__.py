@@ -3,6 +3,7 @@
 from tritoninit import init
 from tritoninit.fingerprint import ReplicaError, fingerprint, fingerprints
 from tritoninit.materialize import materialize, plan, record
+from tritoninit.patching import patch
 from tritoninit.ranks.agreement import RankError
 from tritoninit.simulate import simulate
 from tritoninit.stream import STREAM_VERSION, Key
@@ -17,6 +18,7 @@ __all__ = [
     "fingerprints",
     "init",
     "materialize",
+    "patch",
     "plan",
     "record",
     "simulate",

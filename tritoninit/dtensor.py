@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from copy import copy
 from typing import TYPE_CHECKING, NamedTuple, TypeGuard
 
 from torch import Tensor
@@ -117,7 +118,13 @@ def with_local(tensor: DTensor, local: Tensor) -> DTensor:
     """A DTensor that lies as ``tensor`` does and holds ``local`` on this rank."""
     from torch.distributed.tensor import DTensor
 
-    return DTensor(local, tensor._spec, requires_grad=False)
+    spec = tensor._spec
+    if local.dtype != tensor.dtype:
+        assert spec.tensor_meta is not None
+        meta = spec.tensor_meta._replace(dtype=local.dtype)
+        spec = copy(spec)
+        spec.tensor_meta = meta
+    return DTensor(local, spec, requires_grad=False)
 
 
 def _check_view(tensor: DTensor, local: Tensor) -> None:

@@ -13,7 +13,7 @@ from tritoninit.backends.host import fill as host_fill
 from tritoninit.backends.host import fill_contiguous, keep_mask
 from tritoninit.dtensor import Part
 from tritoninit.layout import DTYPES, Placement, place, storage_view
-from tritoninit.orthogonal import orthogonal
+from tritoninit.orthogonal import Matrix, fill_matrices, orthogonal
 from tritoninit.recipe import (
     Constant,
     Dirac,
@@ -57,7 +57,7 @@ def fill(
         elif isinstance(recipe, Orthogonal):
             _fill_orthogonal(tensor, recipe, key, shape, region)
         elif tensor.is_conj() or tensor.is_neg():
-            _fill_copy(tensor, recipe, key, shape, region)
+            _fill_lazy(tensor.detach(), recipe, key, Placement(region, shape))
         elif tensor.is_complex() and recipe.is_random:
             _fill_complex(tensor, recipe, key, shape, region)
         else:
@@ -72,7 +72,7 @@ def fill_parts(parts: list[Part], recipe: Recipe, key: Key | None) -> None:
     """
     if isinstance(recipe, Orthogonal) and len(parts) > 1:
         shape, device = parts[0].placement.shape, parts[0].tensor.device
-        matrix = orthogonal(shape, recipe.gain, _random(key), device)
+        matrix = orthogonal(shape, recipe.gain, _random(key), device, parts[0].tensor.dtype)
         for part in parts:
             _keep(part.tensor, matrix, part.placement.region)
         return
@@ -96,8 +96,7 @@ def _fill_whole(tensor: Tensor, recipe: Recipe, key: Key | None) -> bool:
             return False
         return True
     if isinstance(recipe, Orthogonal) and tensor.numel():
-        whole = orthogonal(tuple(tensor.shape), recipe.gain, _random(key), tensor.device)
-        tensor.detach().copy_(whole)
+        fill_matrices([Matrix(tensor, recipe.gain, _random(key))])
         return True
     if isinstance(recipe, (Eye, Dirac)) and tensor.numel():
         shape = tuple(tensor.shape)
@@ -116,8 +115,7 @@ def _fill_memory(
     tensor: Tensor, recipe: Recipe, key: Key | None, shape: tuple[int, ...], region: Region
 ) -> None:
     dtype = DTYPES.get(tensor.dtype)
-    on_gpu = tensor.device.type == "cuda"
-    if on_gpu and dtype is not None and not dtype.is_double:
+    if dtype is not None and runs_triton(tensor):
         from tritoninit.backends import triton_
 
         triton_.fill(storage_view(tensor, region), region, shape, recipe, key or Key(0), dtype)
@@ -135,6 +133,11 @@ def _fill_memory(
         _fill_copy(tensor, recipe, key, shape, region)
 
 
+def runs_triton(tensor: Tensor) -> bool:
+    """Whether the tensor's memory is filled by the Triton kernels."""
+    return tensor.device.type == "cuda"
+
+
 def _random(key: Key | None) -> Key:
     if key is None:
         raise TypeError("a random recipe needs a key")
@@ -145,7 +148,8 @@ def _fill_orthogonal(
     tensor: Tensor, recipe: Orthogonal, key: Key | None, shape: tuple[int, ...], region: Region
 ) -> None:
     """The whole matrix is computed; the part that the region holds is kept."""
-    _keep(tensor, orthogonal(shape, recipe.gain, _random(key), tensor.device), region)
+    whole = orthogonal(shape, recipe.gain, _random(key), tensor.device, tensor.dtype)
+    _keep(tensor, whole, region)
 
 
 def _keep(tensor: Tensor, matrix: Tensor, region: Region) -> None:
@@ -207,6 +211,13 @@ def _fill_complex(
     real = torch.view_as_real(tensor.detach())
     if isinstance(recipe, Sparse):
         _fill_memory(real, Normal(0.0, recipe.std / math.sqrt(2)), key, (*shape, 2), parts)
+        if runs_triton(tensor):
+            from tritoninit.backends import triton_
+
+            each = Region(region.global_shape, region.offset, region.sizes, parts.strides[:-1])
+            views = [storage_view(view, each) for view in real.unbind(-1)]
+            triton_.zero(views, each, shape, recipe, _random(key))
+            return
         kept = torch.empty(tensor.shape, dtype=torch.float32, device="cpu")
         box = Region(region.global_shape, region.offset, region.sizes, tuple(kept.stride()))
         keep_mask(host_backend(), kept.view(-1).numpy(), box, shape, recipe, _random(key))
@@ -217,10 +228,22 @@ def _fill_complex(
     _fill_memory(real, recipe, key, (*shape, 2), parts)
 
 
+def _fill_lazy(tensor: Tensor, recipe: Recipe, key: Key | None, placement: Placement) -> None:
+    """A conjugated or negated view: its memory is filled, then conjugated or negated."""
+    if tensor.is_conj():
+        memory = tensor.conj()
+        fill(memory, recipe, key, placement)
+        torch.view_as_real(memory).select(-1, 1).neg_()
+    else:
+        memory = torch._neg_view(tensor)
+        fill(memory, recipe, key, placement)
+        memory.neg_()
+
+
 def _fill_copy(
     tensor: Tensor, recipe: Recipe, key: Key | None, shape: tuple[int, ...], region: Region
 ) -> None:
-    """Where memory cannot be written directly: slices are made on the host and copied."""
+    """Devices that no kernel writes: slices are made on the host and copied."""
     step = max(1, CHUNK // max(1, math.prod(region.sizes[1:])))
     local = tensor.detach()
     if local.dim() == 0:

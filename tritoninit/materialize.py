@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -14,18 +14,19 @@ from torch import Tensor, nn
 from tritoninit import fsdp2
 from tritoninit.dtensor import is_dtensor, meshes_of, parts_of
 from tritoninit.memory import allocate, bind
-from tritoninit.plan import Plan, readable_bytes
+from tritoninit.plan import SKIPPED, Fill, Plan, readable_bytes
 from tritoninit.progress import progress
 from tritoninit.ranks.agreement import together
 from tritoninit.ranks.collective import is_fake
 from tritoninit.ranks.owners import Delivery, deal
+from tritoninit.schedule import Held, write_all
 from tritoninit.stream import Key
-from tritoninit.writing import write_parts, write_whole
 
 if TYPE_CHECKING:
     from torch.distributed.device_mesh import DeviceMesh
 
     from tritoninit.recording import InitFn, Recording, Target
+    from tritoninit.recording.options import Skip
 
 logger = logging.getLogger("tritoninit")
 
@@ -58,7 +59,15 @@ def record() -> Iterator[None]:
         yield
 
 
-def plan(model: nn.Module, seed: int | Key = 0, init_fn: InitFn | None = None) -> Plan:
+def plan(
+    model: nn.Module,
+    seed: int | Key = 0,
+    init_fn: InitFn | None = None,
+    *,
+    skip: Skip = (),
+    dtype: torch.dtype | None = None,
+    strict: bool = True,
+) -> Plan:
     """What :func:`materialize` would write, without touching memory or the model.
 
     Args:
@@ -67,12 +76,25 @@ def plan(model: nn.Module, seed: int | Key = 0, init_fn: InitFn | None = None) -
             ``Key(seed).fold_in(name)``, then ``.fold_in(1)``, ... for its later draws.
         init_fn: called with every module, children first, in the place of the modules' own
             init code.
+        skip: names of parameters and buffers, and of modules for all below them, that stay on
+            meta, as they are; or a function of a name and its tensor, called for every one on
+            meta, that is true of those.  A tied tensor is skipped under any of its names.  Init
+            code runs all the same: the others' values do not depend on what is skipped.
+        dtype: what floating-point parameters on meta will have; None keeps theirs.  Buffers,
+            integers and complex numbers keep theirs.  Values are computed in float32, whatever
+            the model's dtype, and rounded once: draws are those of ``tritoninit.init`` on a
+            tensor of this dtype, and float64 has its own.  (Not so what a constructor computed
+            from others under :func:`record`: that is rounded from the dtype it ran in.)
+        strict: whether a tensor on meta without a recipe is an error.  If not, it stays on meta,
+            and the plan says why.
 
     Raises:
-        tritoninit.recording.RecordError: a tensor on meta has no recipe.
-        TypeError: model is not a module, or seed neither an int nor a Key.
+        tritoninit.recording.RecordError: tensors on meta have no recipe; all are named.
+        TypeError: an argument of another type.
+        ValueError: skip holds a name that the model does not have, or dtype is not float32,
+            bfloat16, float16 or float64.
     """
-    return record_plan(model, seed, init_fn)[1]
+    return record_plan(model, seed, init_fn, skip=skip, dtype=dtype, strict=strict)[1]
 
 
 def materialize(
@@ -80,6 +102,10 @@ def materialize(
     device: str | torch.device | None = None,
     seed: int | Key = 0,
     init_fn: InitFn | None = None,
+    *,
+    skip: Skip = (),
+    dtype: torch.dtype | None = None,
+    strict: bool = True,
 ) -> Plan:
     """Give every parameter and buffer on meta memory on ``device`` and its initial values.
 
@@ -112,24 +138,29 @@ def materialize(
             CPUOffloadPolicy on the CPU; without meshes, "cuda" where there is one, else "cpu".
         seed: see :func:`plan`.
         init_fn: see :func:`plan`.
+        skip: see :func:`plan`.  Ranks must skip the same tensors.
+        dtype: see :func:`plan`; what is allocated is of this dtype.
+        strict: see :func:`plan`.  Tensors that stay on meta for want of a recipe are named in a
+            warning of the logger "tritoninit"; another call, with another ``init_fn``, can fill
+            them and leaves the others alone.
 
     Returns:
         The plan that was carried out, of the whole tensors.
 
     Raises:
-        tritoninit.recording.RecordError: a tensor on meta has no recipe.  Nothing has been
-            allocated or written then.
+        tritoninit.recording.RecordError: tensors on meta have no recipe; all are named.  Nothing
+            has been allocated or written then.
         tritoninit.RankError: another rank failed, or would write other values (another seed,
             shape, dtype, placement or recipe); the ranks and the tensors are named.
         RuntimeError: a rank died; the process group's own error, within its timeout.
         ValueError: device is meta, not that of a DTensor's mesh, or not the CPU under a
-            CPUOffloadPolicy; a DTensor with a pending Partial.
-        TypeError: model is not a module, or seed neither an int nor a Key.
+            CPUOffloadPolicy; a DTensor with a pending Partial; skip or dtype as in :func:`plan`.
+        TypeError: an argument of another type.
     """
     _check_model(model)
     meshes = meshes_of([*model.parameters(), *model.buffers()])
     with together(meshes, "planning") as agreed:
-        recording, made = record_plan(model, seed, init_fn)
+        recording, made = record_plan(model, seed, init_fn, skip=skip, dtype=dtype, strict=strict)
         allocated = _allocations(model, recording.targets, device, meshes)
         agreed.append(made)
     tensors: dict[str, Tensor] = {}
@@ -141,14 +172,14 @@ def materialize(
     with together(meshes, "filling"), progress(made.nbytes, "materialize") as advance:
         if dealt:
             delivery.carry_out(recording.sources)
+        held: list[tuple[Fill, Held]] = []
         for entry in made.fills:
-            if entry.name not in tensors:
-                tensor = tensors[entry.name] = allocated[entry.name]()
-                if is_dtensor(tensor):
-                    write_parts(entry, parts_of(tensor), recording.sources)
-                else:
-                    write_whole(entry, tensor, recording.sources)
-            advance(entry.nbytes)
+            if entry.name in tensors:
+                advance(entry.nbytes)
+                continue
+            tensor = tensors[entry.name] = allocated[entry.name]()
+            held.append((entry, parts_of(tensor) if is_dtensor(tensor) else tensor))
+        write_all(held, recording.sources, advance)
     replaced = [
         target.name for target in recording.targets if not bind(target, tensors[target.name])
     ]
@@ -161,6 +192,9 @@ def materialize(
             " before, must be given the new ones",
             ", ".join(replaced),
         )
+    unknown = [f"{left.name} ({left.origin})" for left in made.left if left.origin != SKIPPED]
+    if unknown:
+        logger.warning("left on meta without a recipe: %s", ", ".join(unknown))
     logger.info("materialized %s of %s", readable_bytes(made.nbytes), type(model).__name__)
     return made
 
@@ -197,7 +231,7 @@ def _allocations(
                 )
             place = given or torch.device(kind)
         size = padded.get(id(target.tensor))
-        places[target.name] = partial(allocate, target.tensor, place, size)
+        places[target.name] = partial(allocate, target.tensor, place, size, target.dtype)
     return places
 
 
@@ -207,14 +241,15 @@ def _check_model(model: object) -> None:
 
 
 def record_plan(
-    model: nn.Module, seed: int | Key, init_fn: InitFn | None
+    model: nn.Module, seed: int | Key, init_fn: InitFn | None, **options: Any
 ) -> tuple[Recording, Plan]:
-    """The plan, and the recording that it was made from."""
-    from tritoninit.recording import record_model  # a third of the time of `import tritoninit`
+    """The plan, and the recording that it was made from; options as of :func:`plan`."""
+    # A third of the time of `import tritoninit`.
+    from tritoninit.recording import Options, record_model
 
     _check_model(model)
     if init_fn is not None and not callable(init_fn):
         raise TypeError(f"init_fn must be callable or None, got {type(init_fn).__name__}")
     key = seed if isinstance(seed, Key) else Key(seed)
-    recording = record_model(model, init_fn)
-    return recording, Plan(key, recording.fills(key))
+    recording = record_model(model, init_fn, Options(**options))
+    return recording, recording.plan(key)

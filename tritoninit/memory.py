@@ -18,18 +18,24 @@ logger = logging.getLogger("tritoninit")
 HOOKS = ("_backward_hooks", "_post_accumulate_grad_hooks")
 
 
-def allocate(tensor: Tensor, device: torch.device, padded: int | None = None) -> Tensor:
+def allocate(
+    tensor: Tensor,
+    device: torch.device,
+    padded: int | None = None,
+    dtype: torch.dtype | None = None,
+) -> Tensor:
     """Memory for a tensor on meta, of a DTensor for this rank's part alone.
 
     ``padded`` is the size of the flat buffer, in elements, that the part begins; what lies
-    behind the part is zero.
+    behind the part is zero.  ``dtype`` is None for the tensor's own.
     """
     held = local_of(tensor) if is_dtensor(tensor) else tensor
+    dtype = dtype or held.dtype
     local: Tensor
     if padded is None:
-        local = torch.empty_strided(held.shape, held.stride(), dtype=held.dtype, device=device)
+        local = torch.empty_strided(held.shape, held.stride(), dtype=dtype, device=device)
     else:
-        buffer = torch.empty(padded, dtype=held.dtype, device=device)
+        buffer = torch.empty(padded, dtype=dtype, device=device)
         buffer[held.numel() :].zero_()
         local = buffer[: held.numel()].view(held.shape)
     return with_local(tensor, local) if is_dtensor(tensor) else local

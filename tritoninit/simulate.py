@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from tritoninit.dtensor import is_dtensor, parts_at, split_of
 from tritoninit.materialize import record_plan
 from tritoninit.plan import Fill
+from tritoninit.schedule import Held, write_all
 from tritoninit.sharding import Sharding
 from tritoninit.stream import Key
-from tritoninit.writing import Sources, write_parts, write_whole
 
 if TYPE_CHECKING:
     from torch.distributed.tensor.placement_types import Placement
@@ -96,30 +96,27 @@ def simulate(
         lying = {name: _given(name, tensor, mesh, placements) for name, tensor in targets.items()}
     sizes = {name: size for sharding in lying.values() for name, size in _dimensions(sharding)}
     _check_coordinate(coordinate, sizes | dict(mesh or {}))
-    made_tensors = {}
+    made_tensors: dict[str, Tensor] = {}
+    held: list[tuple[Fill, Held]] = []
     for fill in fills:
-        local = _local(fill, lying[fill.name], coordinate, place, recording.sources)
+        local, what = _allocated(fill, lying[fill.name], coordinate, place)
+        held.append((fill, what))
         made_tensors.update(dict.fromkeys((fill.name, *fill.aliases), local))
+    write_all(held, recording.sources, lambda _: None)
     return made_tensors
 
 
-def _local(
-    fill: Fill,
-    sharding: Sharding | None,
-    coordinate: Mapping[str, int],
-    device: torch.device,
-    sources: Sources,
-) -> Tensor:
-    """One tensor of the rank."""
+def _allocated(
+    fill: Fill, sharding: Sharding | None, coordinate: Mapping[str, int], device: torch.device
+) -> tuple[Tensor, Held]:
+    """Memory for one tensor of the rank, and what it holds."""
     dtype = getattr(torch, fill.dtype)
     if sharding is None:
         whole = torch.empty_strided(fill.shape, fill.strides, dtype=dtype, device=device)
-        write_whole(fill, whole, sources)
-        return whole
+        return whole, whole
     at = tuple(coordinate[name] for name in sharding.names)
     local = torch.empty(sharding.local_shape(fill.shape, at), dtype=dtype, device=device)
-    write_parts(fill, parts_at(local, sharding, fill.shape, at), sources)
-    return local
+    return local, parts_at(local, sharding, fill.shape, at)
 
 
 def _own(fill: Fill, tensor: Tensor) -> Sharding | None:

@@ -25,9 +25,7 @@ Sources = Mapping[str, Tensor]  # the values of every Copy, by digest
 def write_whole(entry: Fill, tensor: Tensor, sources: Sources) -> None:
     """Write a planned tensor into memory of its shape and strides."""
     for write in entry.writes:
-        view = write.view
-        held = tensor if view is None else tensor.as_strided(view.shape, view.strides, view.offset)
-        _write([Part(held, place(held, None, None))], write, sources)
+        carry_out(written_of_whole(write, tensor), write, sources)
 
 
 def write_parts(entry: Fill, parts: list[Part], sources: Sources) -> None:
@@ -41,16 +39,26 @@ def write_parts(entry: Fill, parts: list[Part], sources: Sources) -> None:
         return
     if is_local(entry):
         for write in entry.writes:
-            view = _view(entry, write)
-            _write(
-                [piece for part in parts for piece in _pieces(entry, view, part)], write, sources
-            )
+            carry_out(written_of_parts(entry, write, parts), write, sources)
         return
     dtype, device = getattr(torch, entry.dtype), parts[0].tensor.device
     whole = torch.empty_strided(entry.shape, entry.strides, dtype=dtype, device=device)
     write_whole(entry, whole, sources)
     for tensor, (region, _) in parts:
         tensor.copy_(_box(whole, region))
+
+
+def written_of_whole(write: Write, tensor: Tensor) -> list[Part]:
+    """What of a planned tensor's memory is written."""
+    view = write.view
+    held = tensor if view is None else tensor.as_strided(view.shape, view.strides, view.offset)
+    return [Part(held, place(held, None, None))]
+
+
+def written_of_parts(entry: Fill, write: Write, parts: list[Part]) -> list[Part]:
+    """What the parts hold of what is written, with its place in that; of a local tensor."""
+    view = _view(entry, write)
+    return [piece for part in parts for piece in _pieces(entry, view, part)]
 
 
 def is_local(entry: Fill) -> bool:
@@ -98,7 +106,8 @@ def _pieces(entry: Fill, view: View | None, part: Part) -> Iterator[Part]:
         yield Part(held, Placement(box, view.shape))
 
 
-def _write(parts: list[Part], write: Write, sources: Sources) -> None:
+def carry_out(parts: list[Part], write: Write, sources: Sources) -> None:
+    """Write one recipe to the parts of a tensor or of a view of it."""
     recipe = write.recipe
     if isinstance(recipe, Copy | Compute):
         source = values_of(recipe, sources)
@@ -120,7 +129,7 @@ def values_of(recipe: Copy | Compute, sources: Sources) -> Tensor:
         return sources[recipe.digest]
 
     def write(tensor: Tensor, given: Write) -> None:
-        _write([Part(tensor, place(tensor, None, None))], given, sources)
+        carry_out([Part(tensor, place(tensor, None, None))], given, sources)
 
     return evaluate(recipe, write)
 

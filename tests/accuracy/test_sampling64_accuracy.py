@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 import mpmath as mp
@@ -16,7 +17,8 @@ from tritoninit import sampling64, truncated
 
 UNIT = 2.0**-53
 COUNT = 1500
-DIGITS = 50
+Bounds = tuple[float, float]
+DIGITS = 60
 DEGREE = 31
 
 
@@ -60,33 +62,95 @@ def normal_error() -> float:
     return float(max(errors) / UNIT)
 
 
-def one_tail_error(alpha: float, beta: float) -> float:
-    """Error of z = alpha + d relative to the larger of 1 and z."""
+Errors = tuple[list[Any], list[Any]]  # absolute, and the exact distances from the bound or the mean
+
+
+@lru_cache
+def one_tail_errors(alpha: float, beta: float) -> Errors:
+    """Of the distance from the bound, in standard deviations."""
     low, high = Decimal(alpha), Decimal(beta)
     part = truncated.one_tail(truncated.Bounds(low, high, high - low), 64, DEGREE)
-    fit, chosen = part.fit, words(3)[::12]
-    head = (fit.curvature, fit.scale, fit.centre, *fit.coefficients, part.mass, part.floor)
-    got = sampling64.one_tail(chosen, tuple(np.float64(float(value)) for value in head))
-    start = mp.mpf(alpha)
-    q0, q1 = mp.ncdf(-start), mp.ncdf(-mp.mpf(beta))
-    exact = []
-    for word, d in zip(chosen.tolist(), (got * float(fit.unit)).tolist(), strict=True):
-        share = exact_fraction(word)
-        target = q1 + (q0 - q1) * share
-        z = start + mp.mpf(d)  # one Newton step on ln Q from the value itself
-        density = mp.npdf(z) / mp.ncdf(-z)
-        exact.append(mp.mpf(d) + (mp.log(mp.ncdf(-z)) - mp.log(target)) / density)
-    return largest(got * float(fit.unit), exact, lambda e: max(mp.mpf(1), start + e))
+    got = sampling64.one_tail(words(3), params(part.fit, part.mass, part.floor))
+    start, unit = mp.mpf(alpha), mp.mpf(str(part.fit.unit))
+    first, last = mp.ncdf(-start), mp.ncdf(-mp.mpf(beta))
+    found: Errors = ([], [])
+    for word, value in zip(words(3).tolist(), got.tolist(), strict=True):
+        d = mp.mpf(value) * unit
+        error = missed(start + d, last + (first - last) * exact_fraction(word))
+        found[0].append(error)
+        found[1].append(d - error)
+    return found
 
+
+@lru_cache
+def two_tails_errors(alpha: float, beta: float) -> Errors:
+    """Of the distance from the mean, in standard deviations."""
+    low, high = Decimal(alpha), Decimal(beta)
+    part = truncated.two_tails(truncated.Bounds(low, high, high - low), 64, DEGREE)
+    got = sampling64.two_tails(words(4), params(part.fit, part.mass, part.below, part.above))
+    unit = mp.mpf(str(part.fit.unit))
+    below, above = mp.ncdf(mp.mpf(alpha)), mp.ncdf(-mp.mpf(beta))
+    found: Errors = ([], [])
+    for word, value in zip(words(4).tolist(), got.tolist(), strict=True):
+        u, d = exact_fraction(word), abs(mp.mpf(value)) * unit
+        start, share = (below, u) if value < 0 else (above, 1 - u)
+        error = missed(d, start + (1 - below - above) * share)
+        found[0].append(error)
+        found[1].append(d - error)
+    return found
+
+
+def params(fit: truncated.TailFit, *shares: Decimal) -> tuple[np.float64, ...]:
+    head = (fit.curvature, fit.scale, fit.centre, *fit.coefficients, *shares)
+    return tuple(np.float64(float(value)) for value in head)
+
+
+def missed(z: Any, survival: Any) -> Any:
+    """How far z is from where Q has this value: a Newton step on ln Q, from z itself."""
+    return (mp.log(survival) - mp.log(mp.ncdf(-z))) * mp.ncdf(-z) / mp.npdf(z)
+
+
+def worst(errors: Callable[[float, float], Errors], bounds: list[Bounds], floor: float) -> float:
+    """The largest error over the larger of ``floor`` and the value's distance from the mean, or,
+    with a floor of 0, relative to the distance from the bound."""
+    shares = []
+    for alpha, beta in bounds:
+        start = mp.mpf(alpha) if floor and errors is one_tail_errors else 0
+        for error, distance in zip(*errors(alpha, beta), strict=True):
+            shares.append(abs(error) / max(floor, start + distance))
+    return float(max(shares) / UNIT)
+
+
+# Next to the mean and far from it, wide, narrow and open.
+ONE_TAIL: list[Bounds] = [
+    *((0.0, 1.0), (0.0, 1e-9), (0.0, math.inf), (1e-3, math.inf), (0.5, 8.5), (1.0, 1.0000001)),
+    *((3.0, 5.0), (8.0, 30.0), (37.0, math.inf), (1e3, 1e3 + 1e-3), (1e8, math.inf)),
+]
+TWO_TAILS: list[Bounds] = [(-2.0, 2.0), (-1e-3, 0.2), (-4.0, 1.0), (-1.0, 30.0), (-6.0, 6.9)]
 
 LIMITS: dict[str, tuple[Callable[[], float], float]] = {
     "neg_log": (neg_log_error, 3.0),
     "normal_pair, of the radius": (normal_error, 2.5),
-    "one_tail, bounds up to 1 sigma apart": (lambda: one_tail_error(0.0, 1.0), 3.5),
-    "one_tail, far": (lambda: max(one_tail_error(3.0, 5.0), one_tail_error(8.0, 30.0)), 1.0),
-    # The polynomial of degree 31 over the whole half line is good to 2**-54.
-    "one_tail, from the mean on": (lambda: one_tail_error(0.0, math.inf), 4.0),
+    "one_tail, of the distance from the bound": (lambda: worst(one_tail_errors, ONE_TAIL, 0), 7.5),
+    "one_tail, relative to max(1, z)": (lambda: worst(one_tail_errors, ONE_TAIL, 1), 4.7),
+    "two_tails, relative to max(1, z)": (lambda: worst(two_tails_errors, TWO_TAILS, 1), 4.7),
 }
+
+
+def test_fractions_are_exact() -> None:
+    edges = np.array([0, 4095, 4096, 2**63, 2**64 - 4096, 2**64 - 1], np.uint64)
+    for word in (edges, words(5)):
+        exact = [exact_fraction(w) for w in word.tolist()]
+        assert [mp.mpf(u) for u in sampling64.fraction(word).tolist()] == exact
+    assert sampling64.fraction(edges).min() > 0
+    assert sampling64.fraction(edges).max() < 1
+
+
+def test_the_largest_normal_is_8_49() -> None:
+    """A radius word of 0, and an angle of all but 0."""
+    zero = np.zeros(1, np.uint64)
+    (cosine,), _ = sampling64.normal_pair(zero, zero)
+    assert cosine == pytest.approx(math.sqrt(2 * 53 * math.log(2)), rel=1e-12)
 
 
 @pytest.mark.parametrize("name", LIMITS)

@@ -10,7 +10,7 @@ import torch
 
 from tritoninit.backends import host
 from tritoninit.backends.numpy_ import NumpyBackend
-from tritoninit.recipe import Constant, Dirac, Eye, Recipe
+from tritoninit.recipe import Recipe
 from tritoninit.region import Region
 from tritoninit.sampler import DType
 from tritoninit.stream import Key
@@ -64,13 +64,6 @@ if importlib.util.find_spec("triton") is not None:
     AVAILABLE["triton"] = _triton()
 else:
     MISSING["triton"] = "not installed"
-
-
-def supports(name: str, recipe: Recipe, dtype: DType) -> bool:
-    """Triton writes 16 and 32 bits; constants and diagonals on the host are torch's own."""
-    if name == "triton":
-        return not dtype.is_double
-    return not isinstance(recipe, Constant | Eye | Dirac)
 
 
 def run(

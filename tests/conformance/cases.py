@@ -12,7 +12,7 @@ from tritoninit.region import Region, row_major
 from tritoninit.sampler import DType
 from tritoninit.stream import Key
 
-DTYPES = [DType.FLOAT32, DType.BFLOAT16, DType.FLOAT16]
+DTYPES = [DType.FLOAT32, DType.BFLOAT16, DType.FLOAT16, DType.FLOAT64]
 KEY = Key(0x0123456789ABCDEF, 0xFEDCBA9876543210)
 
 

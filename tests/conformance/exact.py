@@ -1,6 +1,6 @@
-"""An oracle for the float32 arithmetic: every operation in exact rationals, rounded once.
+"""An oracle for the arithmetic: every operation in exact rationals, rounded once.
 
-The functions of ``tritoninit/sampling.py`` are run with these operations in the place of
+The functions of ``sampling.py`` and ``sampling64.py`` are run with these operations in the place of
 ``arith.py``'s, on words that come from the plain-integer Philox of ``stream.py``.  Nothing of
 numpy's, numba's or Triton's arithmetic takes part.
 """
@@ -14,7 +14,7 @@ import types
 from fractions import Fraction
 from typing import Any
 
-from tritoninit import sampling
+from tritoninit import sampling, sampling64
 from tritoninit.sampler import DType, Sampler
 from tritoninit.stream import Key
 
@@ -34,8 +34,11 @@ def round_to(value: Fraction, digits: int, least: int) -> Fraction:
 class Single:
     """A float32: an exact value and the sign of a zero."""
 
+    DIGITS, LEAST, FORMATS = 24, -149, ("<f", "<i")
+    __array_ufunc__ = None  # numpy's scalars leave the operation to this class
+
     def __init__(self, value: Fraction, negative_zero: bool = False) -> None:
-        self.value = round_to(value, 24, -149)
+        self.value = round_to(value, self.DIGITS, self.LEAST)
         self.minus = self.value < 0 or (self.value == 0 and negative_zero)
 
     @classmethod
@@ -51,23 +54,30 @@ class Single:
     __radd__ = __add__
 
     def __sub__(self, other: Any) -> Single:
-        return self + -Single.of(other)
+        return self + -self.of(other)
 
     def __mul__(self, other: Any) -> Single:
-        b = Single.of(other)
-        return Single(self.value * b.value, self.minus != b.minus)
+        b = self.of(other)
+        return type(self)(self.value * b.value, self.minus != b.minus)
 
     __rmul__ = __mul__
 
     def __neg__(self) -> Single:
-        return Single(-self.value, not self.minus)
+        return type(self)(-self.value, not self.minus)
 
     def __lt__(self, other: Any) -> bool:
-        return self.value < Single.of(other).value
+        return self.value < self.of(other).value
 
     def bits(self) -> int:
         number = -0.0 if self.value == 0 and self.minus else float(self.value)
-        return int(struct.unpack("<i", struct.pack("<f", number))[0])
+        number_format, bits_format = self.FORMATS
+        return int(struct.unpack(bits_format, struct.pack(number_format, number))[0])
+
+
+class Double(Single):
+    """A float64."""
+
+    DIGITS, LEAST, FORMATS = 53, -1074, ("<d", "<q")
 
 
 class Word:
@@ -85,6 +95,9 @@ class Word:
     def __and__(self, other: Any) -> Word:
         return self._new(self.value & int(other))
 
+    def __or__(self, other: Any) -> Word:
+        return self._new(self.value | int(other))
+
     def __xor__(self, other: Any) -> Word:
         return self._new(self.value ^ int(other))
 
@@ -97,6 +110,9 @@ class Word:
     def __lshift__(self, other: Any) -> Word:
         return self._new(self.value << int(other))
 
+    def __rshift__(self, other: Any) -> Word:
+        return self._new(self.value >> int(other))
+
     def __ne__(self, other: object) -> bool:
         return self.value != other
 
@@ -106,32 +122,39 @@ class Word:
     __hash__ = None  # type: ignore[assignment]
 
 
+def kind_of(*numbers: Any) -> type[Single]:
+    """The class of the numbers that have one."""
+    return next((type(number) for number in numbers if isinstance(number, Single)), Single)
+
+
 def fma(a: Any, b: Any, c: Any) -> Single:
-    x, y, z = Single.of(a), Single.of(b), Single.of(c)
+    kind = kind_of(a, b, c)
+    x, y, z = kind.of(a), kind.of(b), kind.of(c)
     exact = x.value * y.value + z.value
     product_minus = x.minus != y.minus
     zero_minus = product_minus and z.minus  # exact cancellation gives +0
-    return Single(exact, zero_minus if x.value * y.value == 0 or exact != 0 else False)
+    return kind(exact, zero_minus if x.value * y.value == 0 or exact != 0 else False)
 
 
 def sqrt(x: Single) -> Single:
-    """Correctly rounded: 60 bits beyond the last decide, since a root is no float32 midpoint."""
+    """Correctly rounded: bits beyond the last decide, since a root is no midpoint."""
     scaled = x.value * Fraction(4) ** 120
     root = math.isqrt(scaled.numerator // scaled.denominator)
     exact = root * root == scaled
     value = Fraction(root) / Fraction(2) ** 120
-    return Single(value if exact else value + Fraction(1, 2**121), x.minus)
+    return type(x)(value if exact else value + Fraction(1, 2**121), x.minus)
 
 
 def divide(a: Any, b: Any) -> Single:
-    x, y = Single.of(a), Single.of(b)
-    return Single(x.value / y.value, x.minus != y.minus)
+    kind = kind_of(a, b)
+    x, y = kind.of(a), kind.of(b)
+    return kind(x.value / y.value, x.minus != y.minus)
 
 
 def clamp(x: Single, low: float, high: float) -> Single:
     if x.value < low:
-        return Single.of(low)
-    return Single.of(high) if x.value > high else x
+        return x.of(low)
+    return x.of(high) if x.value > high else x
 
 
 OPERATIONS: dict[str, Any] = {
@@ -144,28 +167,36 @@ OPERATIONS: dict[str, Any] = {
     "to_u32": lambda x: Word(x.value, 32),
     "to_i32": lambda x: Word(x.value, 32, True),
     "to_f32": lambda x: Single(Fraction(x.value)),
+    "to_i64": lambda x: Word(x.value, 64, True),
+    "to_f64": lambda x: Double(Fraction(x.value)),
+    "bits_of_f64": lambda x: Word(x.bits(), 64, True),
+    "f64_of_bits": lambda x: Double.of(struct.unpack("<d", struct.pack("<q", x.value))[0]),
     "bits_of_f32": lambda x: Word(x.bits(), 32, True),
     "f32_of_bits": lambda x: Single.of(struct.unpack("<f", struct.pack("<i", x.value))[0]),
 }
 
 
-def _scope() -> dict[str, Any]:
-    scope: dict[str, Any] = dict(vars(sampling)) | OPERATIONS
-    scope["ONE"] = Single(Fraction(1))
-    for name, function in inspect.getmembers(sampling, inspect.isfunction):
-        if function.__module__ == sampling.__name__:
+def _scope(module: types.ModuleType, one: Single) -> dict[str, Any]:
+    scope: dict[str, Any] = dict(vars(module)) | OPERATIONS
+    scope["ONE"] = one
+    for name, function in inspect.getmembers(module, inspect.isfunction):
+        if function.__module__ == module.__name__:
             scope[name] = types.FunctionType(function.__code__, scope, name)
     return scope
 
 
-SCOPE = _scope()
+SCOPES = {
+    4: _scope(sampling, Single(Fraction(1))),
+    2: _scope(sampling64, Double(Fraction(1))),
+}
 
 
-def element(key: Key, index: int, sampler: Sampler) -> Single:
-    """The float32 sample of one element."""
-    words = [Word(word, 64) for word in key.block(index // 4)]
-    result: tuple[Single, ...] = SCOPE[f"{sampler.kind}4"](*words, sampler.params)
-    return result[index % 4]
+def element(key: Key, index: int, sampler: Sampler, dtype: DType) -> Single:
+    """The float32 or float64 sample of one element."""
+    lanes = 2 if dtype.is_double else 4
+    words = [Word(word, 64) for word in key.block(index // lanes)]
+    result: tuple[Single, ...] = SCOPES[lanes][f"{sampler.kind}{lanes}"](*words, sampler.params)
+    return result[index % lanes]
 
 
 def stored(value: Single, dtype: DType) -> float:

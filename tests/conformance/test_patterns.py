@@ -39,10 +39,11 @@ def test_sparse_zeros_are_the_smallest_keys(name: str, sparsity: float, dtype: D
     assert (values.reshape(shape) == expected).all()
 
 
+@pytest.mark.parametrize("dtype", [DType.FLOAT32, DType.FLOAT64], ids=lambda d: d.value)
 @pytest.mark.parametrize("name", AVAILABLE)
-def test_sparse_parts_agree_with_the_whole(name: str) -> None:
+def test_sparse_parts_agree_with_the_whole(name: str, dtype: DType) -> None:
     recipe, shape = Sparse(0.3, 1.0), (45, 37)
-    whole = run(name, recipe, Region.whole(shape, (37, 1)), shape, KEY, DType.FLOAT32)
+    whole = run(name, recipe, Region.whole(shape, (37, 1)), shape, KEY, dtype)
     whole = whole[GUARD - 8 :][: 45 * 37].reshape(shape)
     for offset, sizes in (
         ((7, 0), (20, 37)),
@@ -55,11 +56,13 @@ def test_sparse_parts_agree_with_the_whole(name: str) -> None:
         apart = [(sizes[1] + 3, 1), (1, sizes[0])] if sizes == (45, 9) else []
         for strides in ((sizes[1], 1), *apart):
             region = Region(shape, offset, sizes, strides)
-            part = run(name, recipe, region, shape, KEY, DType.FLOAT32)[GUARD - 8 :]
-            part = np.lib.stride_tricks.as_strided(part, sizes, [4 * step for step in strides])
+            part = run(name, recipe, region, shape, KEY, dtype)[GUARD - 8 :]
+            part = np.lib.stride_tricks.as_strided(
+                part, sizes, [step * part.itemsize for step in strides]
+            )
             assert (part == whole[rows, columns]).all(), region
     run_of = Region.flat_run(45 * 37, 40, 1000)
-    part = run(name, recipe, run_of, shape, KEY, DType.FLOAT32)[GUARD - 8 :][:1000]
+    part = run(name, recipe, run_of, shape, KEY, dtype)[GUARD - 8 :][:1000]
     assert (part == whole.reshape(-1)[40:1040]).all()
 
 

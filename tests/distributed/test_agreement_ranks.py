@@ -86,6 +86,14 @@ def plain():
     return sharded(model, ignored_params=ignored), {}
 
 
+def skipping():
+    return sharded(), {"skip": ["b"] if is_odd() else []}
+
+
+def rounding():
+    return sharded(), {"dtype": torch.bfloat16 if is_odd() else None}
+
+
 def missing():
     model = on_meta(Small)
     if is_odd():
@@ -113,7 +121,10 @@ def filling():
     return sharded(), {}
 
 
-DIFFER = {f.__name__: f for f in (seed, shape, recipe, dtype, placement, plain, missing)}
+DIFFER = {
+    f.__name__: f
+    for f in (seed, shape, recipe, dtype, placement, plain, skipping, rounding, missing)
+}
 FAIL = {f.__name__: f for f in (raising, refused_device, allocating, filling)}
 
 

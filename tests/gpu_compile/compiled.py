@@ -19,26 +19,33 @@ import triton
 import triton.language as tl
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
+from triton.language import str_to_ty
 
 from tests.gpu_compile.variants import (
     BROKEN,
     DIGEST,
     DIGEST_AXES,
+    DOUBLE,
+    DOUBLE_PARAMS,
     LAYOUTS,
     OPERATIONS,
     PARAMS,
+    SAMPLERS,
     SPARSE,
+    TABLES,
     TARGETS,
     Target,
     Variant,
     variants,
 )
-from tritoninit.backends import triton_digest
+from tritoninit.backends import triton_digest, triton_table
+from tritoninit.backends.table import GROUP, WORD
 from tritoninit.backends.triton_ import COLUMNS, REGISTERS, ROWS, WARPS, block_of
 from tritoninit.kernels.digest import digest
 from tritoninit.kernels.fill import fill
 from tritoninit.kernels.rows import fill_rows
 from tritoninit.kernels.sparse import column_thresholds
+from tritoninit.kernels.table import fill_table
 
 TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
 
@@ -58,10 +65,12 @@ def operation(out, OPERATION: tl.constexpr, SIZE: tl.constexpr):
     """One floating-point operation an element, and nothing else."""
     lanes = tl.arange(0, SIZE)
     value = tl.load(out + lanes)
+    double: tl.constexpr = out.dtype.element_ty.primitive_bitwidth == 64
     if OPERATION == "sqrt_rn":
-        value = tl.sqrt_rn(value)
+        value = tl.sqrt(value) if double else tl.sqrt_rn(value)
     elif OPERATION == "div_rn":
-        value = tl.div_rn(value, tl.load(out + SIZE + lanes))
+        divisor = tl.load(out + SIZE + lanes)
+        value = value / divisor if double else tl.div_rn(value, divisor)
     elif OPERATION == "approximate":
         value = tl.log(tl.sqrt(value))
     else:
@@ -72,6 +81,8 @@ def operation(out, OPERATION: tl.constexpr, SIZE: tl.constexpr):
 
 def blocks(variant: Variant) -> int:
     """Counters a program, as the launches choose them."""
+    if variant.layout in TABLES:
+        return block_of(variant.kind, False, False)
     layout = LAYOUTS[variant.layout]
     scattered = bool(layout["STRIDED"]) or ("AXES" in layout and not layout["ALIGNED"])
     return block_of(variant.kind, scattered, bool(layout["WIDE"]))
@@ -81,7 +92,16 @@ def elements(variant: Variant) -> int:
     """Elements a program."""
     if variant.kind == DIGEST:
         return triton_digest.block_of(DIGEST_AXES[variant.layout])
-    return 4 * blocks(variant)
+    if variant.layout in TABLES and variant.kind == "constant":
+        return triton_table.TILE_BYTES * 8 // int(variant.dtype[1:])
+    return (2 if variant.dtype == DOUBLE and variant.kind != "mask" else 4) * blocks(variant)
+
+
+def numbers(variant: Variant) -> tuple[str, ...]:
+    """The types of a kind's constants: of float64 each is passed in halves."""
+    if variant.dtype == DOUBLE:
+        return ("i64",) * (2 * DOUBLE_PARAMS[variant.kind])
+    return ("fp32",) * PARAMS[variant.kind]
 
 
 def source(variant: Variant) -> ASTSource:
@@ -89,7 +109,7 @@ def source(variant: Variant) -> ASTSource:
     constants: dict[str, Any]
     if variant.kind in OPERATIONS + BROKEN:
         kernel = operation
-        constants = {"OPERATION": variant.kind, "SIZE": 4 * blocks(variant)}
+        constants = {"OPERATION": variant.kind, "SIZE": elements(variant)}
         types: dict[str, Any] = {"out": f"*{variant.dtype}"}
     elif variant.kind == SPARSE:
         kernel = column_thresholds
@@ -99,6 +119,8 @@ def source(variant: Variant) -> ASTSource:
         kernel = digest
         constants = {"AXES": DIGEST_AXES[variant.layout], "BLOCK": elements(variant)}
         types = {"table": "*i64", "data": f"*{variant.dtype}", "key": "u64"}
+    elif variant.layout in TABLES:
+        return table(variant)
     else:
         layout = LAYOUTS[variant.layout]
         kernel = fill_rows if "AXES" in layout else fill
@@ -107,7 +129,7 @@ def source(variant: Variant) -> ASTSource:
             "out": f"*{variant.dtype}",
             "threshold": "*u32",
             "tie": "*u32",
-            "constants": ("fp32",) * PARAMS[variant.kind],
+            "constants": numbers(variant),
             "seed": "u64",
             "offset": "u64",
             "slots": "u32",
@@ -119,6 +141,29 @@ def source(variant: Variant) -> ASTSource:
     signature = {n: "constexpr" if n in constants else types.get(n, "i64") for n in names}
     paths = {(names.index(name),): value for name, value in constants.items()}
     return ASTSource(kernel, signature, paths, {})
+
+
+def table(variant: Variant) -> ASTSource:
+    """The table kernel; its arrays lie at 16 bytes."""
+    given = numbers(variant) if variant.kind in SAMPLERS else ()
+    rows = variant.layout == "table of rows"
+    constants: dict[str, Any] = {
+        "DTYPE": str_to_ty(variant.dtype, None),
+        "KIND": variant.kind,
+        "WORDS": 9 if variant.kind == "diagonal" or rows else 5,
+        "COUNT": len(given),
+        "TILE": elements(variant),
+        "GROUP": GROUP,
+        "ALIGNED": TABLES[variant.layout],
+        "ROWS": rows,
+    }
+    types = {"groups": "*i32", "tiles": "*i32", "words": "*i64"}
+    types["constants"] = "*i64" if variant.dtype == DOUBLE else "*fp32"
+    names = fill_table.arg_names
+    signature = {n: "constexpr" if n in constants else types[n] for n in names}
+    paths = {(names.index(name),): value for name, value in constants.items()}
+    aligned = {(names.index(name),): [["tt.divisibility", WORD]] for name in types}
+    return ASTSource(fill_table, signature, paths, aligned)
 
 
 def compile_variant(variant: Variant, target: Target) -> Listing:

@@ -8,14 +8,15 @@ from functools import cache
 from pathlib import Path
 
 KERNELS = Path(__file__).parents[2] / "kernels"
-COUNTED = ("fma", "sqrt_rn", "div_rn")
+COUNTED = {"fma": "fma", "sqrt_rn": "sqrt_rn", "div_rn": "div_rn", "sqrt": "sqrt_rn"}
 LANES = 4  # samples that ``sample4`` makes
+DOUBLE_LANES = 2
 
 
 @cache
-def functions() -> dict[str, ast.FunctionDef]:
-    """The functions of ``kernels/sampling.py`` by name."""
-    tree = ast.parse((KERNELS / "sampling.py").read_text())
+def functions(double: bool) -> dict[str, ast.FunctionDef]:
+    """The functions of ``kernels/sampling.py``, or of ``sampling64.py``, by name."""
+    tree = ast.parse((KERNELS / ("sampling64.py" if double else "sampling.py")).read_text())
     return {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
 
 
@@ -42,15 +43,21 @@ def taken(statements: list[ast.stmt], kind: str) -> list[ast.stmt]:
     return remaining
 
 
-def operations(kind: str, function: str = "sample4") -> Counter[str]:
-    """fma, sqrt_rn and div_rn in four samples of a kind."""
+def operations(kind: str, double: bool = False, function: str = "") -> Counter[str]:
+    """fma, sqrt_rn and div_rn in the samples that a block gives of a kind.
+
+    float64 writes them ``tl.sqrt`` and ``/``, never in a loop, and has no fma.
+    """
     total: Counter[str] = Counter()
-    for statement in taken(functions()[function].body, kind):
+    function = function or ("sample2" if double else "sample4")
+    for statement in taken(functions(double)[function].body, kind):
         for node in ast.walk(statement):
+            if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+                total["div_rn"] += 1
             if not isinstance(node, ast.Call):
                 continue
             if isinstance(node.func, ast.Attribute) and node.func.attr in COUNTED:
-                total[node.func.attr] += 1
+                total[COUNTED[node.func.attr]] += 1
             elif isinstance(node.func, ast.Name):
-                total += operations(kind, node.func.id)
+                total += operations(kind, double, node.func.id)
     return total

@@ -8,10 +8,20 @@ from __future__ import annotations
 
 from tests.gpu_compile.compiled import blocks, compile_variant
 from tests.gpu_compile.listing import WIDE_STORE, full_tile, mix, resource
-from tests.gpu_compile.variants import PARAMS, TARGETS, Variant, dtypes_of
+from tests.gpu_compile.variants import (
+    DOUBLE,
+    DOUBLE_PARAMS,
+    PARAMS,
+    SAMPLERS,
+    TARGETS,
+    Variant,
+    dtypes_of,
+)
 
 TARGET = "sm_90"
-COLUMNS = ("FFMA", "FMUL", "IMAD", "LOP3")
+TABLED = (*SAMPLERS, "diagonal")
+FAR = ("tail", "tails")  # of float64 they are never in a table
+COLUMNS = ("FFMA", "FMUL", "DFMA", "DMUL", "DADD", "IMAD", "LOP3")
 
 
 def main() -> None:
@@ -20,8 +30,9 @@ def main() -> None:
     print("|", " | ".join(head), "|")
     print("|", " | ".join("---" for _ in head), "|")
     for kind in PARAMS:
-        for dtype in dtypes_of(kind):
-            for layout in ("contiguous", "rows"):
+        for dtype in (*dtypes_of(kind), *[DOUBLE] * (kind in DOUBLE_PARAMS)):
+            tabled = kind in TABLED and not (dtype == DOUBLE and kind in FAR)
+            for layout in ("contiguous", "rows", *["table"] * tabled):
                 variant = Variant(kind, dtype, layout)
                 kernel = compile_variant(variant, TARGETS[TARGET])
                 path = full_tile(kernel.sass, WIDE_STORE if WIDE_STORE in kernel.sass else "STG")

@@ -14,9 +14,10 @@ from types import SimpleNamespace
 import pytest
 
 from tests.gpu_compile.conftest import Listings
-from tests.gpu_compile.expected import LANES, operations
+from tests.gpu_compile.expected import DOUBLE_LANES, LANES, operations
 from tests.gpu_compile.variants import (
     BROKEN,
+    DOUBLE,
     OPERATIONS,
     SAMPLERS,
     Variant,
@@ -27,6 +28,7 @@ from tests.gpu_compile.variants import (
 
 TARGET = "gfx942"
 FMA = re.compile(r"v_(pk_)?(fma|fmac|fmamk|fmaak|mad|mac)_(mix\w*_)?f(32|16)")
+DOUBLE_FMA = re.compile(r"v_(pk_)?(fma|fmac|fmamk|fmaak|mad|mac)_f64")
 FUNCTIONS = re.compile(r"v_(exp|log|sin|cos|rsq|tanh)\w*_f(16|32)|v_mad_f32|v_mac_f32|v_fma_mix")
 SPILLS = (".amdhsa_private_segment_fixed_size", ".vgpr_spill_count:", "; ScratchSize:")
 KEEP_SUBNORMALS = 3  # .amdhsa_float_denorm_mode_*: neither inputs nor outputs are flushed
@@ -35,7 +37,10 @@ NEAREST_EVEN = 0
 ours = [variant for variant in variants(TARGET) if variant.kind not in OPERATIONS + BROKEN]
 all_kernels = pytest.mark.parametrize("variant", ours, ids=label)
 sampled = [variant for variant in ours if variant.kind in SAMPLERS]
-all_samplers = pytest.mark.parametrize("variant", sampled, ids=label)
+singles = [variant for variant in sampled if variant.dtype != DOUBLE]
+doubles = [variant for variant in sampled if variant.dtype == DOUBLE]
+all_samplers = pytest.mark.parametrize("variant", singles, ids=label)
+all_doubles = pytest.mark.parametrize("variant", doubles, ids=label)
 
 
 def mnemonics(amdgcn: str) -> Counter[str]:
@@ -91,6 +96,28 @@ def test_every_operation_was_written(listings: dict[str, Listings], variant: Var
     assert found["v_rcp_f32"] - base["v_rcp_f32"] == written["div_rn"]
 
 
+@all_doubles
+def test_float64_has_no_fma_that_is_not_in_a_root_or_a_quotient(
+    listings: dict[str, Listings], variant: Variant
+) -> None:
+    """Each root and quotient is the whole sequence of instructions that it is alone."""
+    kernel = listings[TARGET][variant]
+    found = mnemonics(kernel.amdgcn)
+    written = operations(variant.kind, double=True)
+    inside: Counter[str] = Counter()
+    for name in OPERATIONS:
+        alone = listings[TARGET][Variant(name, DOUBLE, "contiguous")]
+        for instruction, number in mnemonics(alone.amdgcn).items():
+            inside[instruction] += number // alone.samples * written[name]
+    blocks = kernel.samples // DOUBLE_LANES
+    for names in (DOUBLE_FMA, re.compile(r"v_(rsq|rcp|div_\w+)_f64")):
+        total, expected = (
+            sum(number for name, number in counted.items() if names.fullmatch(name))
+            for counted in (found, inside)
+        )
+        assert total == expected * blocks
+
+
 @all_kernels
 def test_no_scratch_memory(listings: dict[str, Listings], variant: Variant) -> None:
     amdgcn = listings[TARGET][variant].amdgcn
@@ -111,6 +138,9 @@ def test_the_checks_find_what_they_look_for(listings: dict[str, Listings]) -> No
     assert [name for name in approximate if FUNCTIONS.match(name)] != []
     contracted = listings[TARGET][Variant("contracted", "fp32", "contiguous")]
     assert fmas(mnemonics(contracted.amdgcn)) == contracted.samples
+    double = listings[TARGET][Variant("contracted", DOUBLE, "contiguous")]
+    found = mnemonics(double.amdgcn)
+    assert sum(n for name, n in found.items() if DOUBLE_FMA.fullmatch(name)) == double.samples
     for name, root in (("sqrt_rn", "v_sqrt_f32"), ("div_rn", "v_div_fixup_f32")):
         kernel = listings[TARGET][Variant(name, "fp32", "contiguous")]
         assert within(kernel, root) == 1

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from tests.gpu_compile.conftest import Listings
-from tests.gpu_compile.expected import LANES, operations
+from tests.gpu_compile.expected import DOUBLE_LANES, LANES, operations
 from tests.gpu_compile.listing import (
     WIDE_STORE,
     count,
@@ -21,14 +21,18 @@ from tests.gpu_compile.listing import (
 )
 from tests.gpu_compile.variants import (
     BROKEN,
+    DOUBLE,
+    DOUBLE_PARAMS,
     NVIDIA,
     OPERATIONS,
     SAMPLERS,
     SPARSE,
     STORED,
+    TABLES,
     Variant,
     dtypes_of,
     label,
+    tables,
     variants,
 )
 
@@ -40,12 +44,20 @@ EXACT = re.compile(
     r"|setp\.\w+\.f32"
     r"|cvt\.rn\.(f32|bf16|f16)\.[us](16|32)"
     r"|cvt\.rn\.(bf16|f16)(x2)?\.f32"
+    r"|(mul|add|sub|sqrt|div)\.rn\.f64"
+    r"|(max|min|neg|abs|selp)\.f64"
+    r"|setp\.\w+\.f64"
+    r"|cvt\.rn\.f64\.[us](32|64)"
+    r"|cvt\.f64\.f32"
 )
 FLOATING = re.compile(r"\.b?f(16|32|64)(x2)?\b")
 FUNCTIONS = re.compile(r"^(ex2|lg2|sin|cos|tanh|rcp|rsqrt)\b")
 
 # Instructions a sample on the path of a full tile, sm_90: float32 moves 4 bytes a sample.
 BUDGET = {"uniform": 15, "normal": 40, "rational": 42}
+# The same for float64, whose divisions and roots are fma of their own: measured 28.4, 100.7, 225
+# and 235.4 on sm_90.
+DOUBLE_BUDGET = {"uniform": 29, "normal": 102, "tail": 228, "tails": 238}
 # The same for rows next to each other, and with gaps between them.
 ROWS_BUDGET = {
     ("uniform", "fp32", "rows"): 16.5,
@@ -54,11 +66,15 @@ ROWS_BUDGET = {
     ("normal", "bf16", "rows"): 42,
     ("normal", "fp32", "padded rows"): 42.5,
 }
+# More than the single fill of the same kind and dtype: to find the tile's entry and read it.
+TABLE_SHARE = 1.5
 
 ours = [(t, v) for t in NVIDIA for v in variants(t) if v.kind not in OPERATIONS + BROKEN]
-sampled = [(t, v) for t, v in ours if v.kind in SAMPLERS]
+sampled = [(t, v) for t, v in ours if v.kind in SAMPLERS and v.dtype != DOUBLE]
+doubles = [(t, v) for t, v in ours if v.kind in SAMPLERS and v.dtype == DOUBLE]
 all_kernels = pytest.mark.parametrize(("target", "variant"), ours, ids=label)
 all_samplers = pytest.mark.parametrize(("target", "variant"), sampled, ids=label)
+all_doubles = pytest.mark.parametrize(("target", "variant"), doubles, ids=label)
 
 
 def opcodes(ptx: str) -> Counter[str]:
@@ -127,6 +143,42 @@ def test_ptxas_contracts_nothing(
     assert found["FFMA"] + 2 * found["FFMA2"] == expected
 
 
+@all_doubles
+def test_float64_has_no_fma_that_is_not_in_a_root_or_a_quotient(
+    listings: dict[str, Listings], target: str, variant: Variant
+) -> None:
+    kernel = listings[target][variant]
+    blocks = kernel.samples // DOUBLE_LANES
+    written = operations(variant.kind, double=True)
+    found = opcodes(kernel.ptx)
+    assert not [name for name in found if name.startswith(("fma", "mad.rn"))]
+    path = full_tile(kernel.sass, WIDE_STORE if WIDE_STORE in kernel.sass else "STG")
+    inside = 0
+    for name, instruction in (("sqrt_rn", "sqrt"), ("div_rn", "div")):
+        assert found[f"{instruction}.rn.f64"] == written[name] * blocks > 0 or not written[name]
+        alone = listings[target][Variant(name, DOUBLE, "contiguous")]
+        inside += mix(full_tile(alone.sass, "STG"))["DFMA"] // alone.samples * written[name]
+    assert mix(path)["DFMA"] == inside * blocks
+
+
+@pytest.mark.parametrize("target", NVIDIA)
+@pytest.mark.parametrize("kind", [kind for kind in DOUBLE_PARAMS if kind != "mask"])
+def test_full_tiles_of_float64_are_stored_16_bytes_at_once(
+    listings: dict[str, Listings], target: str, kind: str
+) -> None:
+    for layout in ("contiguous", "rows", "padded rows"):
+        kernel = listings[target].get(Variant(kind, DOUBLE, layout))
+        if kernel is not None:
+            path = full_tile(kernel.sass)
+            assert count(path, WIDE_STORE) == count(path, "STG") == kernel.samples // 2
+
+
+@pytest.mark.parametrize("kind", DOUBLE_BUDGET)
+def test_instructions_a_sample_of_float64(listings: dict[str, Listings], kind: str) -> None:
+    kernel = listings["sm_90"][Variant(kind, DOUBLE, "contiguous")]
+    assert len(full_tile(kernel.sass)) / kernel.samples <= DOUBLE_BUDGET[kind]
+
+
 @pytest.mark.parametrize("target", NVIDIA)
 @pytest.mark.parametrize("kind", ["uniform", "normal", "tails", "constant", "words"])
 def test_full_tiles_are_stored_16_bytes_at_once(
@@ -146,7 +198,7 @@ def test_full_tiles_of_rows_are_stored_16_bytes_at_once(
     listings: dict[str, Listings], target: str, kind: str
 ) -> None:
     for variant in listings[target]:
-        if variant.kind == kind and variant.layout in ("rows", "padded rows"):
+        if variant.dtype != DOUBLE and variant[::2] in ((kind, "rows"), (kind, "padded rows")):
             kernel = listings[target][variant]
             path = full_tile(kernel.sass)
             size = 2 if variant.dtype == "bf16" else 4
@@ -159,6 +211,42 @@ def test_instructions_a_sample_of_rows(
 ) -> None:
     kernel = listings["sm_90"][Variant(*variant)]
     assert len(full_tile(kernel.sass)) / kernel.samples <= ROWS_BUDGET[variant]
+
+
+@pytest.mark.parametrize("target", NVIDIA)
+def test_full_tiles_of_tables_are_stored_16_bytes_at_once(
+    listings: dict[str, Listings], target: str
+) -> None:
+    for variant in tables(target == "sm_90"):
+        kernel = listings[target][variant]
+        if TABLES[variant.layout]:
+            path = full_tile(kernel.sass)
+            size = int(re.sub(r"\D", "", variant.dtype)) // 8
+            assert count(path, WIDE_STORE) == count(path, "STG") == kernel.samples * size // 16
+
+
+@pytest.mark.parametrize("kind", SAMPLERS)
+def test_instructions_a_sample_of_tables(listings: dict[str, Listings], kind: str) -> None:
+    for dtype in ("fp32", *["bf16", DOUBLE] * (kind in STORED)):
+        one, many = (
+            len(full_tile(kernel.sass)) / kernel.samples
+            for kernel in (
+                listings["sm_90"][Variant(kind, dtype, layout)]
+                for layout in ("contiguous", "table")
+            )
+        )
+        assert many <= one + TABLE_SHARE
+
+
+@pytest.mark.parametrize("kind", STORED)
+def test_instructions_a_sample_of_tables_of_rows(listings: dict[str, Listings], kind: str) -> None:
+    one, many = (
+        len(full_tile(kernel.sass)) / kernel.samples
+        for kernel in (
+            listings["sm_90"][Variant(kind, "fp32", layout)] for layout in ("rows", "table of rows")
+        )
+    )
+    assert many <= one + TABLE_SHARE
 
 
 @pytest.mark.parametrize("kind", BUDGET)
@@ -181,6 +269,9 @@ def test_the_checks_find_what_they_look_for(listings: dict[str, Listings], targe
     contracted = listings[target][Variant("contracted", "fp32", "contiguous")]
     assert opcodes(contracted.ptx)["fma.rn.f32"] == contracted.samples
     assert mix(full_tile(contracted.sass, "STG"))["FFMA"] == contracted.samples
+    double = listings[target][Variant("contracted", DOUBLE, "contiguous")]
+    assert inexact(double.ptx) == ["fma.rn.f64"]
+    assert mix(full_tile(double.sass, "STG"))["DFMA"] == double.samples
 
 
 def test_local_memory_is_found() -> None:

@@ -15,7 +15,7 @@ class Target(NamedTuple):
 
 
 class Variant(NamedTuple):
-    """One specialisation of ``fill`` or ``fill_rows``, or the other kernels by name."""
+    """One specialisation of ``fill``, ``fill_rows`` or ``fill_table``, or the others by name."""
 
     kind: str
     dtype: str
@@ -49,6 +49,10 @@ PARAMS = {
 }
 SAMPLERS = [kind for kind, count in PARAMS.items() if count > 1]
 DTYPES = ("fp32", "bf16", "fp16")
+DOUBLE = "fp64"
+# The kinds of float64 and the constants they take, each passed as two integers.
+DOUBLE_PARAMS = {kind: PARAMS[kind] for kind in PARAMS if kind not in ("rational", "log", "words")}
+DOUBLE_PARAMS |= {"tail": 41, "tails": 42}
 
 # How a launch addresses memory.  One row (``kernels/fill.py``): aligned, at any address, strided,
 # and strided with positions that need 64 bits.  Many rows (``kernels/rows.py``): aligned without
@@ -67,10 +71,15 @@ LAYOUTS: dict[str, dict[str, bool | int]] = {
     "strided rows": dict(_MANY, STRIDED=True),
     "wide rows": dict(_MANY, AXES=4, STRIDED=True, WIDE=True),
 }
+# Many tensors (``kernels/table.py``): whole 16-byte words, and runs at any address.
+TABLES = {"table": True, "table of rows": True, "unaligned table": False}
+TABLE_KINDS = ("uniform", "normal", "tails", "diagonal")  # on targets other than sm_90
 # Layouts differ in integer arithmetic, whatever the kind; ``constant`` has nothing else.
 LAYOUT_KINDS = ("normal", "mask", "constant")
 EVERY_KIND = ("unaligned", "strided", "wide", "rows", "odd rows")  # on sm_90
 OTHER_TARGETS = ("unaligned", "strided", "wide", "rows", "odd rows", "wide rows")
+# Of float64 on sm_90; elsewhere only of normals, and only rows.
+DOUBLE_LAYOUTS = {"normal": EVERY_KIND, "tails": ("unaligned", "wide rows")}
 
 # Kernels that hold one operation, to know what a target makes of it.
 OPERATIONS = ("sqrt_rn", "div_rn")
@@ -88,6 +97,19 @@ def dtypes_of(kind: str) -> tuple[str, ...]:
     return ("u32",) if kind == "words" else DTYPES
 
 
+def tables(full: bool) -> list[Variant]:
+    """Tables of every kind; constants are written as words of their width."""
+    kinds = (*SAMPLERS, "diagonal") if full else TABLE_KINDS
+    chosen = [Variant(kind, "fp32", "table") for kind in kinds]
+    chosen += [Variant(kind, "bf16", "table") for kind in STORED]
+    chosen += [Variant(kind, "fp32", "table of rows") for kind in STORED]
+    chosen += [Variant("normal", "bf16", "table of rows")]
+    chosen += [Variant("normal", "fp16", "table")] if full else []
+    chosen += [Variant("normal", dtype, "unaligned table") for dtype in DTYPES[: 2 if full else 1]]
+    chosen += [Variant(kind, DOUBLE, "table") for kind in (STORED if full else ("normal",))]
+    return chosen + [Variant("constant", f"u{width}", "table") for width in (8, 16, 32, 64)]
+
+
 def variants(target: str) -> list[Variant]:
     """All kinds on all targets; all dtypes and layouts on sm_90, the fewest elsewhere."""
     full = target == "sm_90"
@@ -101,14 +123,21 @@ def variants(target: str) -> list[Variant]:
         chosen += [Variant(kind, dtypes[0], layout) for layout in layouts]
         if kind in STORED:
             chosen += [Variant(kind, dtype, "rows") for dtype in dtypes[: 2 if full else 1]]
+    chosen += [Variant(kind, DOUBLE, "contiguous") for kind in DOUBLE_PARAMS]
+    doubles = DOUBLE_LAYOUTS if full else {"normal": ("rows",)}
+    chosen += [Variant(kind, DOUBLE, layout) for kind in doubles for layout in doubles[kind]]
     chosen += [Variant(name, "fp32", "contiguous") for name in (*OPERATIONS, *BROKEN)]
+    chosen += [Variant(name, DOUBLE, "contiguous") for name in (*OPERATIONS, "contracted")]
     chosen += [Variant(DIGEST, f"u{width}", "contiguous") for width in (8, 16, 32, 64)]
     chosen += [Variant(DIGEST, "u32", layout) for layout in list(DIGEST_AXES)[1:]]
+    chosen += tables(full)
     return [*dict.fromkeys(chosen), Variant(SPARSE, "u32", "contiguous")]
 
 
 def layout_only(variant: Variant) -> Variant:
     """The kernel of the same layout that computes no sample."""
+    if variant.layout in TABLES:
+        return Variant("constant", "u32", "table")
     return Variant("constant", "fp32", variant.layout)
 
 

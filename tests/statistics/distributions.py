@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol
 
 import mpmath
@@ -12,6 +13,12 @@ from scipy import special
 
 QUADRATURE_NODES = 400
 EFFECTIVE_REACH = 14.0  # sigma: beyond it the normal density is below 1e-43
+
+
+@lru_cache
+def _quadrature() -> tuple[Any, Any]:
+    """Nodes and weights; an eigenvalue problem, a second on a busy machine."""
+    return np.polynomial.legendre.leggauss(QUADRATURE_NODES)
 
 
 class Distribution(Protocol):
@@ -80,7 +87,7 @@ class Normal:
         if self.alpha > 0:
             low = self.alpha
             high = min(self.beta, low + EFFECTIVE_REACH * min(1.0, 6.0 / low))
-        nodes, weights = np.polynomial.legendre.leggauss(QUADRATURE_NODES)
+        nodes, weights = _quadrature()
         step = (high - low) / 2 * (nodes + 1)  # from the lower bound: narrow laws keep digits
         mass = weights * np.exp(-step * (low + step / 2))
         mass /= mass.sum()

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import torch
 from scipy import stats
@@ -19,9 +17,9 @@ from tests.statistics.checks import (
     moments,
 )
 from tests.statistics.distributions import Normal
+from tests.statistics.masks import Zeros, pairs_p_value, subsets_p_value
 from tritoninit import init
 
-Zeros = npt.NDArray[np.bool_]
 KEY = tritoninit.Key(20260102)
 
 
@@ -48,28 +46,6 @@ def test_the_mask_is_the_same_in_every_dtype(dtype: torch.dtype) -> None:
 def test_exact_number_of_zeros(rows: int, columns: int, sparsity: float) -> None:
     per_column = zeros_of(rows, columns, sparsity).sum(axis=0)
     assert per_column.tolist() == [math.ceil(sparsity * rows)] * columns
-
-
-def subsets_p_value(zeros: Zeros) -> float:
-    """Chi-square over all subsets of the rows that may be zero."""
-    rows = zeros.shape[0]
-    size = int(zeros[:, 0].sum())
-    codes = (zeros * (1 << np.arange(rows))[:, None]).sum(axis=0)
-    choices = [sum(1 << r for r in rows_) for rows_ in itertools.combinations(range(rows), size)]
-    number = np.bincount(codes, minlength=1 << rows)
-    assert number.sum() == number[choices].sum()
-    return chi_square(number[choices], np.full(len(choices), 1 / len(choices)))
-
-
-def pairs_p_value(zeros: Zeros) -> float:
-    """The largest deviation among all pairs of rows that are zero together (Bonferroni)."""
-    rows, columns = zeros.shape
-    size = int(zeros[:, 0].sum())
-    probability = size * (size - 1) / (rows * (rows - 1))
-    together = (zeros.astype(np.float64) @ zeros.T.astype(np.float64))[np.triu_indices(rows, 1)]
-    spread = math.sqrt(columns * probability * (1 - probability))
-    largest = float(np.max(np.abs(together - columns * probability))) / spread
-    return min(1.0, 2 * float(stats.norm.sf(largest)) * together.size)
 
 
 @pytest.mark.parametrize(("rows", "zeros"), [(2, 1), (4, 2), (6, 3), (8, 2), (8, 4)])

@@ -20,11 +20,12 @@ STREAM = (ROOT / "tritoninit" / "STREAM.md").read_text()
 NAME = "layers.0.wq.weight"
 
 
-def test_the_readme_quickstart_runs() -> None:
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+@pytest.mark.parametrize("document", ["README.md", "tritoninit/MOVING.md"])
+def test_the_examples_run(document: str) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / document).read_text(), re.S)
     assert blocks
     for block in blocks:
-        exec(compile(block, "README.md", "exec"), {})
+        exec(compile(block, document, "exec"), {})
 
 
 @pytest.mark.parametrize("module", [stream, names, distributions], ids=lambda m: m.__name__)

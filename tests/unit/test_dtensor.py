@@ -163,6 +163,7 @@ def test_a_shard_order_of_its_own(dtype):
         assert torch.equal(tensor._local_tensor, expected)
 
 
+@pytest.mark.skipif(torch.__version__ < "2.12", reason="torch 2.11 cannot flatten Shard(1)")
 def test_a_flattened_view_is_read_from_left_to_right():
     """``flatten`` of Shard(1) is a _StridedShard that stands for no order of the mesh."""
     flat = init.normal_(torch.empty(8 * 6), generator=KEY)

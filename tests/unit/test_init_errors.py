@@ -130,6 +130,8 @@ def refused_as_torch():
 @pytest.mark.filterwarnings("ignore:mean is more than 2 std", "ignore:ComplexHalf")
 @pytest.mark.parametrize("call", list(refused_as_torch()), ids=str)
 def test_the_error_is_torchs(call):
+    if torch.__version__ < "2.12" and call.name == "trunc_normal_" and len(call.args) == 4:
+        pytest.skip("torch 2.12 rewrote trunc_normal_; before, bounds are checked after scaling")
     ours, torchs = call.error_of(init), call.error_of(torch.nn.init)
     assert type(ours) is type(torchs)
     assert str(ours) == str(torchs)

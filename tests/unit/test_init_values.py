@@ -71,14 +71,6 @@ def test_nothing_beside_the_view_is_written(name):
     assert (whole == 7).all()
 
 
-@pytest.mark.parametrize("name", ["normal_", "uniform_", "constant_", "sparse_"])
-def test_conjugated_views_hold_the_values(name):
-    shape = shape_for(name)
-    expected = filled(name, torch.empty(shape, dtype=torch.complex64))
-    tensor = torch.empty(shape, dtype=torch.complex64).conj()
-    assert torch.equal(filled(name, tensor), expected)
-
-
 @pytest.mark.parametrize("name", ["uniform_", "normal_", "trunc_normal_", "constant_", "zeros_"])
 def test_tensors_without_dimensions_take_the_first_element(name):
     expected = filled(name, torch.empty(5))[0]
@@ -89,25 +81,6 @@ def test_tensors_without_dimensions_take_the_first_element(name):
 @pytest.mark.parametrize("name", ALL)
 def test_half_precision_is_the_float32_value_rounded_once(name, dtype):
     assert torch.equal(reference(name, dtype), reference(name).to(dtype))
-
-
-@pytest.mark.parametrize("dtype", [torch.complex64, torch.complex128])
-@pytest.mark.parametrize("name", ["uniform_", "normal_", "sparse_"])
-def test_complex_numbers_are_pairs_of_real_ones(name, dtype):
-    shape = (64, 32)
-    tensor = filled(name, torch.empty(shape, dtype=dtype))
-    kept = tensor != 0
-    if name == "sparse_":
-        assert ((~kept).sum(0) == 32).all()
-        std = torch.view_as_real(tensor)[kept].std() / 0.01
-    else:
-        real = torch.empty((*shape, 2), dtype=dtype.to_real())
-        std = torch.view_as_real(tensor).std()
-        expected = filled(name, real, *((0.0, 1 / math.sqrt(2)) if name == "normal_" else ()))
-        assert torch.equal(torch.view_as_real(tensor), expected)
-    # Four standard errors of the standard deviation of 2,048 numbers.
-    wanted = math.sqrt(1 / 12) if name == "uniform_" else math.sqrt(0.5)
-    assert abs(std / wanted - 1) < 4 / math.sqrt(2 * 2048)
 
 
 @pytest.mark.parametrize("name", FIXED)

@@ -42,7 +42,8 @@ def test_matrices_are_dealt_in_turn():
         (2, 4096, 8, True),
         (64, 128, 8, False),  # computed before it is sent
         (64, 256, 8, False),
-        (64, 512, 8, True),
+        (64, 512, 8, False),
+        (64, 1024, 8, True),
         (64, 4096, 1, False),
     ],
 )
@@ -71,6 +72,6 @@ def test_meshes_are_dealt_to_apart():
 
 def test_costs_are_what_the_docstring_says():
     compute, send = costs((1000, 10, 10), 2)
-    assert compute == 60 * 1000 * 100 * 100
+    assert compute == 15 * 1000 * 100 * 100
     assert send == 10**9 + 1000 * 1000 * 100 * 2
     assert owners.LATENCY == 10**9

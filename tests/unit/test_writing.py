@@ -40,7 +40,7 @@ def picked(whole, sharding, at):
 def test_parts_are_those_of_the_whole(sharding):
     recording = record_model(on_meta(Zoo))
     checked = 0
-    for fill in recording.fills(Key(3)):
+    for fill in recording.plan(Key(3)).fills:
         splits = [split for split in sharding.placements if split]
         if fill.dtype != "float32" or any(split.dim >= len(fill.shape) for split in splits):
             continue
@@ -77,7 +77,7 @@ class Across(nn.Module):
 
 def test_what_can_be_written_part_by_part():
     recording = record_model(on_meta(Across))
-    local = {fill.name: is_local(fill) for fill in recording.fills(Key(0))}
+    local = {fill.name: is_local(fill) for fill in recording.plan(Key(0)).fills}
     assert local == {
         "diagonal": False,
         "reshaped": False,
@@ -90,7 +90,7 @@ def test_what_can_be_written_part_by_part():
 @pytest.mark.parametrize("sharding", SHARDINGS, ids=str)
 def test_what_cannot_is_computed_whole(sharding):
     recording = record_model(on_meta(Across))
-    for fill in recording.fills(Key(0)):
+    for fill in recording.plan(Key(0)).fills:
         whole = torch.empty(fill.shape)
         write_whole(fill, whole, recording.sources)
         for rank in range(sharding.ranks):

@@ -20,11 +20,11 @@ from torch import Tensor, nn
 from tritoninit.dtensor import Part
 from tritoninit.layout import Placement
 from tritoninit.materialize import record_plan
-from tritoninit.plan import Plan
+from tritoninit.plan import Fill, Plan
 from tritoninit.ranks.agreement import together
 from tritoninit.region import Region, boxes_of_run, row_major
+from tritoninit.schedule import Held, write_all
 from tritoninit.stream import Key
-from tritoninit.writing import write_parts
 
 if TYPE_CHECKING:
     from torch.distributed.device_mesh import DeviceMesh
@@ -79,14 +79,16 @@ def initialize(model: nn.Module, seed: int | Key = 0, init_fn: InitFn | None = N
             recording, made = record_plan(model, seed, init_fn)
         agreed.append(made)
     with together(meshes, "filling"):
+        held: list[tuple[Fill, Held]] = []
         for entry, target in zip(made.fills, recording.targets, strict=True):
             parameter = originals[id(target.tensor)]
             flat = parameter.ds_tensor.detach()
             start = _rank(parameter) * flat.numel()
             length = max(0, min(flat.numel(), entry.numel - start))
-            write_parts(entry, list(_parts(flat, entry.shape, start, length)), recording.sources)
+            held.append((entry, list(_parts(flat, entry.shape, start, length))))
             flat[length:].zero_()
             torch.autograd.graph.increment_version(parameter.ds_tensor)
+        write_all(held, recording.sources, lambda _: None)
     for target in recording.targets:
         parameter, shadow = originals[id(target.tensor)], target.shadow
         assert shadow is not None

@@ -9,8 +9,13 @@ from __future__ import annotations
 import hashlib
 import inspect
 import logging
+import os
+import stat
+import tempfile
+import threading
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -126,12 +131,46 @@ def source_hash() -> str:
 def compiled(function: types.FunctionType) -> Any:
     """numba's dispatcher of a kernel that releases the GIL.
 
-    Cached on disk where numba finds a folder to write to.
+    Cached on disk: in NUMBA_CACHE_DIR, beside the package, in the user's cache, or where none
+    of them can be written (a read-only install without a home) in a folder for temporary files.
     """
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "boundscheck": False}
     try:
-        kernel = numba.njit(cache=True, **options)(function)
-    except RuntimeError as reason:  # neither the package nor the user's cache can be written
-        logger.info("%s is compiled anew in every process: %s", function.__qualname__, reason)
-        kernel = numba.njit(**options)(function)
-    return kernel
+        return numba.njit(cache=True, **options)(function)
+    except RuntimeError as reason:  # numba found no folder
+        refused = reason
+    try:
+        with _cache_in(_temporary_folder()):
+            return numba.njit(cache=True, **options)(function)
+    except (RuntimeError, OSError, AttributeError):
+        logger.info("%s is compiled anew in every process: %s", function.__qualname__, refused)
+        return numba.njit(**options)(function)
+
+
+_alone = threading.Lock()
+
+
+@contextmanager
+def _cache_in(folder: Path) -> Iterator[None]:
+    """Let numba choose ``folder`` for what is decorated inside."""
+    config: Any = numba.config
+    with _alone:
+        given, config.CACHE_DIR = config.CACHE_DIR, str(folder)
+        try:
+            yield
+        finally:
+            config.CACHE_DIR = given
+
+
+def _temporary_folder() -> Path:
+    """A folder of this user's alone, since what is cached there is executed.
+
+    Raises:
+        OSError: there is none; AttributeError: the system has no user ids.
+    """
+    folder = Path(tempfile.gettempdir()) / f"tritoninit-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & 0o077:
+        raise PermissionError(f"{folder} is open to other users")
+    return folder

@@ -9,11 +9,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import torch
 import triton
 
 from tritoninit import sparse
 from tritoninit.backends.parts import LIMIT, launches
+from tritoninit.backends.triton_launch import launch
 from tritoninit.kernels.fill import fill as fill_row
 from tritoninit.kernels.rows import fill_rows
 from tritoninit.kernels.sparse import column_thresholds
@@ -22,7 +24,8 @@ from tritoninit.region import Axis, Region, Spans
 from tritoninit.sampler import DType, Sampler, lower
 from tritoninit.stream import Key
 
-BLOCK = 1024  # counters a program: 4,096 elements; 8 counters a thread amortise the addressing
+BLOCK = 1024  # counters a program: 4,096 elements (2,048 of float64); 8 counters a thread
+# amortise the addressing
 WARPS = 4
 REGISTERS = 168  # a thread at most, for 3 programs an SM; left alone, ptxas spills some at 96
 GRID = 2**31 - 1  # programs a launch
@@ -51,7 +54,7 @@ def fill(
 ) -> None:
     """Write ``recipe`` into the elements of ``region``; ``out`` begins at the region's first.
 
-    ``out`` is a flat view of the storage in a dtype of 16 or 32 bits.
+    ``out`` is a flat view of the storage.
     """
     if not region.numel:
         return
@@ -59,14 +62,25 @@ def fill(
     spans = region.spans()
     with torch.cuda.device_of(out):  # Triton launches on the current device
         _launch(out, spans, key, sampler)
-        if isinstance(recipe, Sparse) and sampler.kind == "normal":
-            rows, columns = shape
-            if zeros := recipe.zeros(rows):
-                mask_key = sparse.mask_key(key)
-                needed = sparse.columns_of(region, shape)
-                limits = _thresholds(out, rows, columns, needed, zeros, mask_key)
-                mask = Sampler("mask", integers=(1, columns, rows, 0))
-                _launch(out, spans, mask_key, mask, limits)
+    if isinstance(recipe, Sparse) and sampler.kind == "normal":
+        zero([out], region, shape, recipe, key)
+
+
+def zero(
+    outs: list[torch.Tensor], region: Region, shape: tuple[int, ...], recipe: Sparse, key: Key
+) -> None:
+    """Write the zeros of ``sparse_`` into tensors that hold the same region, see ``fill``."""
+    rows, columns = shape
+    zeros = recipe.zeros(rows)
+    if not (zeros and region.numel):
+        return
+    spans, mask_key = region.spans(), sparse.mask_key(key)
+    mask = Sampler("mask", integers=(1, columns, rows, 0))
+    with torch.cuda.device_of(outs[0]):
+        needed = sparse.columns_of(region, shape)
+        limits = _thresholds(outs[0], rows, columns, needed, zeros, mask_key)
+        for out in outs:
+            _launch(out, spans, mask_key, mask, limits)
 
 
 def _thresholds(
@@ -77,20 +91,21 @@ def _thresholds(
     limit = torch.empty(columns, dtype=torch.uint32, device=out.device)
     last = torch.empty_like(limit)
     left, end = needed
-    column_thresholds[(triton.cdiv(end - left, COLUMNS),)](
-        limit,
-        last,
-        rows,
-        columns,
-        left,
-        end,
-        zeros,
-        key.seed,
-        key.offset,
+    arguments = dict(
+        threshold=limit,
+        tie=last,
+        rows=rows,
+        columns=columns,
+        left=left,
+        end=end,
+        zeros=zeros,
+        seed=key.seed,
+        offset=key.offset,
         ROWS=ROWS,
         COLUMNS=COLUMNS,
         num_warps=WARPS,
     )
+    launch(column_thresholds, triton.cdiv(end - left, COLUMNS), arguments)
     return limit, last
 
 
@@ -101,11 +116,11 @@ def _launch(
     sampler: Sampler,
     limits: tuple[torch.Tensor, torch.Tensor] | None = None,
 ) -> None:
-    for part, at in launches(spans):
+    for part, at in launches(spans, block_elements(out, sampler)):
         kernel, programs, arguments = launch_arguments(out[at:], part, key, sampler, limits)
         if programs > GRID:
             raise ValueError(f"a launch of {programs} programs exceeds {GRID}; fill it in parts")
-        kernel[(programs,)](**arguments)
+        launch(kernel, programs, arguments)
 
 
 def launch_arguments(
@@ -123,14 +138,16 @@ def launch_arguments(
     own = _rows_arguments(out, spans, sampler) if rows else _row_arguments(out, spans, sampler)
     block, lanes = own["BLOCK"], own.pop("lanes")
     reach = first + sum((axis.size - 1) * axis.stride for axis in rows) + length
-    low, high = key.offset + (first >> 3 << 1), key.offset + (reach >> 2) + block
+    each = block_elements(out, sampler)
+    low = key.offset + first // lanes * lanes // each
+    high = key.offset + reach // each + block
     arguments: dict[str, Any] = dict(
         out=out,
         first=first,
         length=length,
         seed=key.seed,
         offset=key.offset,
-        constants=tuple(float(value) for value in sampler.params),
+        constants=constants_of(sampler, out.dtype == torch.float64),
         period=period,
         channels=channels,
         rows=group_rows,
@@ -153,8 +170,26 @@ def launch_arguments(
     )
     if torch.version.hip is None:
         arguments["maxnreg"] = REGISTERS
-    slots = own["slots"] if rows else triton.cdiv(length + lanes - 1, lanes)
-    return fill_rows if rows else fill_row, triton.cdiv(slots, 4 * block // lanes), arguments
+    slots = own["slots"] if rows else triton.cdiv(first % lanes + length, lanes)
+    return fill_rows if rows else fill_row, triton.cdiv(slots, each * block // lanes), arguments
+
+
+def block_elements(out: torch.Tensor, sampler: Sampler) -> int:
+    """How many elements of ``out`` take their words from one block of the stream."""
+    return 2 if out.dtype == torch.float64 and sampler.kind != "mask" else 4
+
+
+def constants_of(sampler: Sampler, is_double: bool) -> tuple[float, ...]:
+    """The sampler's constants as the kernels take them.
+
+    Triton makes a float float32, so a float64 becomes two integers, its low and its high half.
+    They are odd and longer than 32 bits: of one type, and with no property to specialise on, so
+    that no value costs a compilation.
+    """
+    if not is_double:
+        return tuple(float(value) for value in sampler.params)
+    words = np.array(sampler.params, "<f8").view("<u4").tolist()
+    return tuple((1 << 33) + 2 * word + 1 for word in words)
 
 
 def _is_strided(spans: Spans) -> bool:
@@ -167,15 +202,17 @@ def _row_arguments(out: torch.Tensor, spans: Spans, sampler: Sampler) -> dict[st
     word, itemsize = 16 // out.element_size(), out.element_size()
     aligned = not strided and (out.data_ptr() - spans.first % word * itemsize) % 16 == 0
     wide = max((spans.length, *sampler.integers[:3])) >= LIMIT
-    block = block_of(sampler.kind, strided, wide)
-    return dict(BLOCK=block, ALIGNED=aligned, WIDE=wide, lanes=word if aligned else 4)
+    block, each = block_of(sampler.kind, strided, wide), block_elements(out, sampler)
+    lanes = max(word, each) if aligned else each
+    return dict(BLOCK=block, ALIGNED=aligned, WIDE=wide, lanes=lanes)
 
 
 def _rows_arguments(out: torch.Tensor, spans: Spans, sampler: Sampler) -> dict[str, Any]:
     """What ``fill_rows`` takes besides: slots, and how rows lie along up to four axes."""
     first, rows, span, length = spans
     strided = _is_strided(spans)
-    word = 16 // out.element_size()
+    each = block_elements(out, sampler)
+    word = max(16 // out.element_size(), each)
     aligned = (
         not strided
         and out.data_ptr() % 16 == first % word == length % word == 0
@@ -184,12 +221,12 @@ def _rows_arguments(out: torch.Tensor, spans: Spans, sampler: Sampler) -> dict[s
     if aligned:
         lanes, row_slots = word, length // word
     else:  # rows begin at the same element of a block as the first, or modulo ``step``
-        step = math.gcd(4, *(axis.stride for axis in rows))
-        lanes, row_slots = 4, triton.cdiv(length + 4 - step + first % step, 4)
+        step = math.gcd(each, *(axis.stride for axis in rows))
+        lanes, row_slots = each, triton.cdiv(length + each - step + first % step, each)
     packed = length
     for axis in reversed(rows):
         packed = packed * axis.size if axis.local == packed else 0
-    near = 4 * BLOCK // lanes // row_slots + 2  # rows that a program reaches
+    near = each * BLOCK // lanes // row_slots + 2  # rows that a program reaches
     local = sum((axis.size - 1) * axis.local for axis in span)
     local += sum(min(axis.size - 1, near) * axis.local for axis in rows)
     far = max((0, *sampler.integers[:3]))

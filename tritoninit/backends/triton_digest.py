@@ -13,6 +13,7 @@ from typing import Any
 import torch
 import triton
 
+from tritoninit.backends.triton_launch import launch
 from tritoninit.kernels.digest import digest as digest_kernel
 from tritoninit.region import Axis, Region
 
@@ -44,7 +45,7 @@ def digest(data: torch.Tensor, region: Region, key: int, table: torch.Tensor, en
     with torch.cuda.device_of(data):  # Triton launches on the current device
         for start, place, part in _parts(first, 0, axes):
             programs, arguments = launch_arguments(data[place:], start, part, key, table, entry)
-            digest_kernel[(programs,)](**arguments)
+            launch(digest_kernel, programs, arguments)
 
 
 def _parts(

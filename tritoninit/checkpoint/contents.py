@@ -39,9 +39,17 @@ class Stored:
         return tuple(self.tensor.shape)
 
     @property
+    def torch_dtype(self) -> torch.dtype:
+        """The dtype."""
+        if self.fill is None:
+            return self.tensor.dtype
+        found: torch.dtype = getattr(torch, self.fill.dtype)
+        return found
+
+    @property
     def dtype(self) -> str:
         """torch's name of the dtype."""
-        return str(self.tensor.dtype).removeprefix("torch.")
+        return str(self.torch_dtype).removeprefix("torch.")
 
     @property
     def numel(self) -> int:
@@ -51,7 +59,7 @@ class Stored:
     @property
     def nbytes(self) -> int:
         """Bytes of the elements."""
-        return self.numel * self.tensor.element_size()
+        return self.numel * self.torch_dtype.itemsize
 
     def identity(self) -> object:
         """All that decides the values, as JSON; a tensor that is not on meta by its hash."""
@@ -99,7 +107,7 @@ def flat_bytes(tensor: Tensor) -> Tensor:
     return tensor.reshape(-1).view(torch.uint8)
 
 
-def contents_of(model: nn.Module, seed: int = 0) -> Contents:
+def contents_of(model: nn.Module, seed: int = 0, dtype: torch.dtype | None = None) -> Contents:
     """What a checkpoint of the model's initial values holds.
 
     Tied tensors are stored once: under the name that transformers ties the others to, or else
@@ -108,13 +116,14 @@ def contents_of(model: nn.Module, seed: int = 0) -> Contents:
     Args:
         model: the model, on meta; buffers that are not are stored as they are.
         seed: see :func:`tritoninit.plan`.
+        dtype: see :func:`tritoninit.plan`.
 
     Raises:
         tritoninit.recording.RecordError: a tensor on meta has no recipe.
         ValueError: the seed is out of range, a parameter is not on meta, or the state dict
             holds something that is neither a parameter nor a buffer.
     """
-    recording, plan = record_plan(model, seed, None)
+    recording, plan = record_plan(model, seed, None, dtype=dtype)
     fills = {
         id(target.tensor): fill for target, fill in zip(recording.targets, plan.fills, strict=True)
     }

@@ -61,17 +61,17 @@ class Pieces:
             for offset, sizes in self._boxes(stored):
                 yield self._part(stored, stored.fill, offset, sizes)
         elif stored.numel:
-            dtype, fill = stored.tensor.dtype, stored.fill
+            dtype, fill = stored.torch_dtype, stored.fill
             made = torch.empty_strided(fill.shape, fill.strides, dtype=dtype, device="cpu")
             write_whole(fill, made, self.sources)
             yield made.contiguous()
 
     def _boxes(self, stored: Stored) -> Iterator[tuple[Shape, Shape]]:
-        most = self.buffer.numel() // stored.tensor.element_size()
+        most = self.buffer.numel() // stored.torch_dtype.itemsize
         return boxes(stored.shape, max(1, most))
 
     def _part(self, stored: Stored, fill: Fill, offset: Shape, sizes: Shape) -> Tensor:
-        dtype = stored.tensor.dtype
+        dtype = stored.torch_dtype
         nbytes = math.prod(sizes) * dtype.itemsize
         part = self.buffer[:nbytes].view(dtype).view(sizes)
         region = Region(stored.shape, offset, sizes, row_major(sizes))

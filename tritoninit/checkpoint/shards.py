@@ -84,7 +84,7 @@ def divide(contents: Contents, most: int) -> Layout:
         size += stored.nbytes
     shards = []
     for number, group in enumerate(groups, 1):
-        ordered = sorted(group, key=lambda stored: -stored.tensor.element_size())
+        ordered = sorted(group, key=lambda stored: -stored.torch_dtype.itemsize)
         tensors = {stored.name: (stored.dtype, stored.shape) for stored in ordered}
         metadata = contents.metadata(ordered)
         place = f"model-{number:05d}-of-{len(groups):05d}.safetensors"

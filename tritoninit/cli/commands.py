@@ -65,19 +65,22 @@ def _failed(options: argparse.Namespace, error: object, status: int) -> int:
     return status
 
 
+def _dtype(options: argparse.Namespace) -> torch.dtype | None:
+    return None if options.dtype is None else getattr(torch, options.dtype)
+
+
 def _built(options: argparse.Namespace) -> spec.Built:
-    dtype = None if options.dtype is None else getattr(torch, options.dtype)
-    return spec.build(options.spec, dtype)
+    return spec.build(options.spec, _dtype(options))
 
 
 def _contents(built: spec.Built, options: argparse.Namespace) -> Contents:
-    return contents_of(built.model, options.seed)
+    return contents_of(built.model, options.seed, _dtype(options))
 
 
 def run_plan(options: argparse.Namespace) -> int:
     """Print the plan; draw it if asked to."""
     built = _built(options)
-    made = plan(built.model, options.seed)
+    made = plan(built.model, options.seed, dtype=_dtype(options))
     if options.plot:
         _draw(_contents(built, options), options)
     if options.json:

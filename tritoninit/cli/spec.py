@@ -44,7 +44,8 @@ def build(spec: str, dtype: torch.dtype | None = None) -> Built:
         spec: ``module:callable``, looked for in the working directory too and called without
             arguments under :func:`tritoninit.record`; or the path of a folder that holds a
             ``config.json``, or of such a file.
-        dtype: of the floating-point parameters; buffers keep theirs.  None keeps all.
+        dtype: that of a config's model, its buffers included, as transformers has it; None
+            means the config's.  A callable's model is built as it is.
 
     Raises:
         SpecError: there is no such module, callable or config, or it does not build a model.
@@ -56,8 +57,6 @@ def build(spec: str, dtype: torch.dtype | None = None) -> Built:
     if not (colon and module and name):
         raise SpecError(f"there is no file or folder {spec!r}; {HELP}")
     model = _called(spec, _callable(module, name))
-    if dtype is not None:
-        _cast(model, dtype)
     return Built(model, None)
 
 
@@ -113,9 +112,3 @@ def described(error: Exception) -> str:
     place = f" at {theirs[-1].filename}:{theirs[-1].lineno}" if theirs else ""
     notes = "".join(f"; {note}" for note in getattr(error, "__notes__", ()))
     return f"{type(error).__name__}: {error}{place}{notes}"
-
-
-def _cast(model: nn.Module, dtype: torch.dtype) -> None:
-    for parameter in model.parameters():
-        if parameter.is_floating_point():
-            parameter.data = parameter.data.to(dtype)

@@ -16,6 +16,7 @@ from tritoninit.dtensor import Part, is_dtensor, local_of, parts_of
 from tritoninit.fill import fill, fill_parts
 from tritoninit.generator import key_of
 from tritoninit.init.parity import check_random_dtype
+from tritoninit.launched import fill_by_launch
 from tritoninit.layout import PLAIN_TYPES, as_shape, check_strided, check_writable, place
 from tritoninit.recipe import Recipe
 from tritoninit.region import Shape
@@ -26,6 +27,31 @@ P = ParamSpec("P")
 R = TypeVar("R")
 Generator = torch.Generator | Key | None
 Offset = Shape | int | None
+UNUSED = Key(0)  # for recipes that are not random
+
+
+def binder(
+    function: Callable[..., Any],
+) -> Callable[[tuple[Any, ...], dict[str, Any]], dict[str, Any]]:
+    """What gives every argument of a call of ``function`` by name, defaults included.
+
+    ``inspect.Signature.bind`` takes ten times as long; it is left the calls that are errors.
+    """
+    signature = inspect.signature(function)
+    parameters = signature.parameters.values()
+    positional = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    names = frozenset(signature.parameters)
+    defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
+
+    def bound(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        given = dict(zip(positional, args, strict=False))
+        fits = len(args) <= len(positional) and given.keys().isdisjoint(kwargs)
+        found = {**defaults, **given, **kwargs}
+        if not (fits and found.keys() == names):
+            signature.bind(*args, **kwargs)  # raises
+        return found
+
+    return bound
 
 
 def overridable(function: Callable[P, R]) -> Callable[P, R]:
@@ -35,17 +61,15 @@ def overridable(function: Callable[P, R]) -> Callable[P, R]:
     ``global_shape`` and ``global_offset`` those that were given.
     """
 
-    signature = inspect.signature(function)
+    bound = binder(function)
 
     @functools.wraps(function)
     def dispatched(*args: Any, **kwargs: Any) -> Any:
         tensor = args[0] if args else kwargs.get("tensor")
         if has_torch_function_unary(tensor):
-            bound = signature.bind(*args, **kwargs)
-            bound.apply_defaults()
             passed = {
                 name: value
-                for name, value in bound.arguments.items()
+                for name, value in bound(args, kwargs).items()
                 if value is not None or name not in ("global_shape", "global_offset")
             }
             return handle_torch_function(dispatched, (tensor,), **passed)
@@ -81,6 +105,8 @@ def has_no_memory(tensor: Tensor, global_shape: Shape | None, global_offset: Off
         _part(tensor, global_shape, global_offset)
     elif is_dtensor(tensor):
         parts_of(tensor)
+    if tensor.is_meta and not tensor.is_inference():
+        torch.autograd.graph.increment_version(tensor)  # as any write to it
     return True
 
 
@@ -154,7 +180,8 @@ def _part(tensor: Tensor, global_shape: Shape | None, global_offset: Offset) -> 
 def write(tensor: Tensor, recipe: Recipe, key: Key | None, parts: list[Part] | None) -> Tensor:
     """Write into the whole tensor or into the parts that it holds."""
     if parts is None:
-        fill(tensor, recipe, key)
+        if tensor.is_cpu or not fill_by_launch(tensor, recipe, key or UNUSED):
+            fill(tensor, recipe, key)
     else:
         if is_dtensor(tensor):
             torch.autograd.graph.increment_version(tensor)
@@ -170,7 +197,10 @@ def draw(
     global_offset: Offset,
 ) -> Tensor:
     """Check the tensor, then draw the key and write; the last step of every random initializer."""
-    if global_shape is None and global_offset is None and fill_at_once(tensor, recipe, generator):
+    whole = global_shape is None and global_offset is None
+    if whole and (
+        fill_at_once(tensor, recipe, generator) or fill_by_launch(tensor, recipe, generator)
+    ):
         return tensor
     if has_no_memory(tensor, global_shape, global_offset):
         return tensor

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tritoninit.init.exchange import untouched
 from tritoninit.layout import DTYPES
 from tritoninit.recipe import Eye, Normal, Orthogonal, Recipe, Sparse, TruncNormal, Uniform
 
@@ -108,9 +109,10 @@ def check_random_dtype(tensor: Tensor, recipe: Recipe) -> None:
     if isinstance(recipe, Uniform):
         _scratch(dtype).uniform_(generator=_private())
     elif isinstance(recipe, TruncNormal):
-        torch.nn.init.trunc_normal_(_scratch(dtype), generator=_private())
+        torchs = getattr(torch.nn.init, "_no_grad_trunc_normal_", torch.nn.init.trunc_normal_)
+        untouched(torchs)(_scratch(dtype), 0.0, 1.0, -2.0, 2.0, generator=_private())
     elif isinstance(recipe, Orthogonal):
-        torch.nn.init.orthogonal_(_scratch(dtype), generator=_private())
+        untouched(torch.nn.init.orthogonal_)(_scratch(dtype), generator=_private())
     else:
         _scratch(dtype).normal_(generator=_private())
     raise NotImplementedError(f"{recipe} is not implemented for dtype {dtype}")

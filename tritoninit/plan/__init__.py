@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from tritoninit.plan.compute import Argument, Call, Compute, Operand, Step, Symbol
 from tritoninit.plan.difference import Difference, difference
 from tritoninit.plan.document import encoded, fill_of, key_of
-from tritoninit.plan.entries import Apply, Copy, Fill, View, Write
+from tritoninit.plan.entries import SKIPPED, Apply, Copy, Fill, Left, View, Write
 from tritoninit.plan.table import aligned, headings, print_table, readable_bytes, table_row
 from tritoninit.stream import STREAM_VERSION, Key
 
 __all__ = [
+    "SKIPPED",
     "Apply",
     "Argument",
     "Call",
@@ -23,6 +24,7 @@ __all__ = [
     "Copy",
     "Difference",
     "Fill",
+    "Left",
     "Operand",
     "Plan",
     "Step",
@@ -40,11 +42,13 @@ __all__ = [
 class Plan:
     """The fills of a model, in the order of its parameters and then its buffers.
 
-    ``str(plan)`` is a table: name, shape, dtype, recipe, expected standard deviation, bytes.
+    ``left`` are the tensors that stay on meta.  ``str(plan)`` is a table: name, shape, dtype,
+    recipe, expected standard deviation, bytes.
     """
 
     key: Key
     fills: tuple[Fill, ...]
+    left: tuple[Left, ...] = ()
 
     @property
     def numel(self) -> int:
@@ -61,15 +65,17 @@ class Plan:
 
     def rows(self) -> list[tuple[str, ...]]:
         """The cells of the table; the first row holds the headings."""
-        sharded = any(fill.sharding for fill in self.fills)
-        return [headings(sharded), *(table_row(fill, sharded) for fill in self.fills)]
+        entries = (*self.fills, *self.left)
+        sharded = any(entry.sharding for entry in entries)
+        return [headings(sharded), *(table_row(entry, sharded) for entry in entries)]
 
     def totals(self) -> str:
         """One line: how many tensors, elements and bytes, and the key."""
         noun = "tensor" if len(self.fills) == 1 else "tensors"
+        left = f", {len(self.left)} left on meta" if self.left else ""
         return (
-            f"{len(self.fills)} {noun}, {self.numel:,} elements, {readable_bytes(self.nbytes)},"
-            f" {self.key}, stream version {STREAM_VERSION}"
+            f"{len(self.fills)} {noun}, {self.numel:,} elements, {readable_bytes(self.nbytes)}"
+            f"{left}, {self.key}, stream version {STREAM_VERSION}"
         )
 
     def diff(self, other: Plan) -> Difference:
@@ -77,7 +83,7 @@ class Plan:
 
         Values are compared through recipes and keys; the code that asked for them is not.
         """
-        return difference(self.fills, other.fills)
+        return difference((*self.fills, *self.left), (*other.fills, *other.left))
 
     def to_json(self) -> str:
         """The plan as JSON; :meth:`from_json` reads it back."""
@@ -95,4 +101,6 @@ class Plan:
         version = document["stream_version"]
         if version != STREAM_VERSION:
             raise ValueError(f"the plan is of stream version {version}, this is {STREAM_VERSION}")
-        return cls(key_of(document["key"]), tuple(map(fill_of, document["fills"])))
+        fills = tuple(fill_of(entry, Fill) for entry in document["fills"])
+        left = tuple(fill_of(entry, Left) for entry in document["left"])
+        return cls(key_of(document["key"]), fills, left)

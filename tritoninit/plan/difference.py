@@ -64,7 +64,7 @@ def _changes(here: Fill, there: Fill) -> tuple[Change, ...]:
         if (a := getattr(here, field)) != (b := getattr(there, field))
     ]
     recipes = [[(write.recipe, write.view) for write in fill.writes] for fill in (here, there)]
-    if recipes[0] != recipes[1]:
+    if recipes[0] != recipes[1] or type(here) is not type(there):
         found.append(Change("recipe", here.recipe, there.recipe))
     keys = [tuple(write.key for write in fill.writes if write.key) for fill in (here, there)]
     if keys[0] != keys[1]:

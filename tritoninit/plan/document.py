@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from tritoninit.plan.compute import Call, Compute, Operand, Step, Symbol
 from tritoninit.plan.entries import Apply, Copy, Fill, View, Write
@@ -22,6 +22,8 @@ from tritoninit.recipe import (
 )
 from tritoninit.sharding import Sharding, Split
 from tritoninit.stream import Key
+
+F = TypeVar("F", bound=Fill)
 
 RECIPES: dict[str, type[Recipe]] = {
     cls.__name__: cls
@@ -104,8 +106,8 @@ def _sharding(entry: dict[str, Any] | None) -> Sharding | None:
     return Sharding(placements=tuple(splits), **arguments)
 
 
-def fill_of(entry: dict[str, Any]) -> Fill:
-    """The fill that ``encoded`` encoded."""
+def fill_of(entry: dict[str, Any], made: type[F]) -> F:
+    """The fill, or the tensor that is left, that ``encoded`` encoded."""
     arguments = {name: _decoded(entry[name]) for name in entry.keys() - {"writes", "sharding"}}
     writes = tuple(map(_write, entry["writes"]))
-    return Fill(**arguments, writes=writes, sharding=_sharding(entry["sharding"]))
+    return made(**arguments, writes=writes, sharding=_sharding(entry["sharding"]))

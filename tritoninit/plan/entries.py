@@ -10,6 +10,8 @@ from tritoninit.region import Shape
 from tritoninit.sharding import Sharding
 from tritoninit.stream import Key
 
+SKIPPED = "skipped"  # the origin of a tensor that the caller leaves out
+
 Scalar = bool | int | float | complex | str | None
 
 
@@ -128,3 +130,13 @@ class Fill:
             return write.recipe.expected_std(shape)
         except NotImplementedError:
             return None
+
+
+@dataclass(frozen=True, slots=True)
+class Left(Fill):
+    """A tensor that stays on meta; ``origin`` says why."""
+
+    @property
+    def recipe(self) -> str:
+        """In the place of a recipe."""
+        return f"left on meta: {self.origin}"

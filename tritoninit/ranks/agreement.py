@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from tritoninit.plan import Fill, Plan
+from tritoninit.plan import Fill, Left, Plan
 from tritoninit.plan.document import encoded
 from tritoninit.ranks.collective import exchange, exchange_texts
 
@@ -65,8 +65,9 @@ def _compare(found: dict[int, bytes], error: str, meshes: list[DeviceMesh], doin
 
 def _explain(plan: Plan, meshes: list[DeviceMesh]) -> None:
     """Name the tensors that the ranks plan differently; tensors of one's own are allowed."""
-    mine = {fill.name: _fill_digest(fill).hex() for fill in plan.fills}
-    sharded = [fill.name for fill in plan.fills if fill.sharding]
+    entries = (*plan.fills, *plan.left)
+    mine = {fill.name: _fill_digest(fill).hex() for fill in entries}
+    sharded = [fill.name for fill in entries if fill.sharding]
     texts = exchange_texts(json.dumps([mine, sharded]), meshes)
     plans = {rank: json.loads(text) for rank, text in sorted(texts.items())}
     everywhere = {name for _, names in plans.values() for name in names}
@@ -89,8 +90,8 @@ def _explain(plan: Plan, meshes: list[DeviceMesh]) -> None:
         raise RankError(
             "\n".join(
                 [
-                    "the ranks would not write the same model (seed, shape, dtype, placement or"
-                    " recipe); nothing was written:",
+                    "the ranks would not write the same model (seed, shape, dtype, placement,"
+                    " recipe or what is skipped); nothing was written:",
                     *complaints[:SHOWN],
                     *tail,
                 ]
@@ -99,7 +100,7 @@ def _explain(plan: Plan, meshes: list[DeviceMesh]) -> None:
 
 
 def _shown(plan: Plan, name: str) -> str:
-    for fill in plan.fills:
+    for fill in (*plan.fills, *plan.left):
         if fill.name == name:
             keys = ", ".join(str(write.key) for write in fill.writes if write.key)
             where = f" {fill.sharding}" if fill.sharding else ""
@@ -114,7 +115,7 @@ def _ranks(ranks: list[int]) -> str:
 
 def _digest(plan: Plan) -> bytes:
     digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
-    for fill in plan.fills:
+    for fill in (*plan.fills, *plan.left):
         digest.update(_fill_digest(fill))
     return digest.digest()
 
@@ -123,4 +124,5 @@ def _fill_digest(fill: Fill) -> bytes:
     """What decides the values and where they lie, but not who asked for them."""
     document = encoded(fill)
     del document["origin"]
+    document["left"] = isinstance(fill, Left)
     return hashlib.blake2b(json.dumps(document).encode(), digest_size=8).digest()

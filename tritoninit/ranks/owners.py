@@ -27,10 +27,10 @@ from tritoninit.writing import Sources, is_local, write_parts
 if TYPE_CHECKING:
     from torch.distributed.tensor import DTensor
 
-# Picoseconds, rounded against sending.  Computing on one Zen 4 core: 47 to 92 ps an element and
-# column of a square of 256 to 2048.  Sending, gloo among 4 processes on 2 of these cores: 0.6 to
+# Picoseconds, rounded against sending.  Computing on one Zen 5 core: 13 to 25 ps an element and
+# column of a square of 2048 to 256.  Sending, gloo among 4 processes on 2 Zen 4 cores: 0.6 to
 # 1.0 ms, and 0.9 ns a byte.  Not measured on GPUs.
-COMPUTE = 60  # an element and column (of the shorter side)
+COMPUTE = 15  # an element and column (of the shorter side)
 SEND = 1_000  # a byte
 LATENCY = 1_000_000_000  # a matrix
 
@@ -51,7 +51,7 @@ class Matrix(NamedTuple):
 def deal(fills: Iterable[Fill]) -> list[Matrix]:
     """The matrices that are sent, in the order in which they are, with their owners.
 
-    A matrix of m x n elements of s bytes takes 60 ps m n min(m, n) to compute, and 1 ms + 1 ns
+    A matrix of m x n elements of s bytes takes 15 ps m n min(m, n) to compute, and 1 ms + 1 ns
     m n s to send.  Those that take longer to compute than to send are dealt out in turn among
     the ranks of their mesh; but if sending them all and computing the largest share takes longer
     than computing them all, every rank computes them all.  A single matrix is therefore never
@@ -111,7 +111,7 @@ class Delivery:
                 recipe, key = write.recipe, write.key
                 assert isinstance(recipe, Orthogonal)
                 assert key is not None
-                made = orthogonal(shape, recipe.gain, key, device)
+                made = orthogonal(shape, recipe.gain, key, device, tensor.dtype)
                 self.own[matrix] = made.to(tensor.dtype).contiguous()
             else:
                 size = math.prod(shape) * fill.itemsize

@@ -2,8 +2,7 @@
 
 Some of them return early on meta (``trunc_normal_``, ``orthogonal_``, ``sparse_``, ``dirac_``,
 all of tritoninit.init), so that no operation is dispatched and the second layer sees nothing.
-The functions' code is exchanged, not their names: every reference sees it, be it imported by
-name, kept in a table, bound in a ``functools.partial`` or called by a deprecated alias.
+Every reference to them sees the exchange (``init/exchange.py``).
 """
 
 from __future__ import annotations
@@ -11,13 +10,16 @@ from __future__ import annotations
 import inspect
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import FunctionType
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
+from torch._C import _len_torch_function_stack
 
 from tritoninit import init
+from tritoninit.init.call import binder
+from tritoninit.init.exchange import Function, Replace, exchanged
+from tritoninit.layout import PLAIN_TYPES
 from tritoninit.recipe import (
     Constant,
     Dirac,
@@ -32,7 +34,6 @@ from tritoninit.recipe import (
 from tritoninit.recording.recorder import Recorder
 from tritoninit.stream import Key
 
-Function = Callable[..., Any]
 Arguments = dict[str, Any]
 
 # The initializers that all others end in, and their recipes.
@@ -48,25 +49,13 @@ ELEMENTARY: dict[str, Callable[[Arguments], Recipe]] = {
     "orthogonal_": lambda p: Orthogonal(float(p["gain"])),
     "sparse_": lambda p: Sparse(float(p["sparsity"]), float(p["std"])),
 }
+# Those of torch.nn.init that return early on meta.
+SILENT = ("trunc_normal_", "_no_grad_trunc_normal_", "orthogonal_", "sparse_", "dirac_")
+PLAIN = (bool, int, float, str, type(None))
 PUBLIC = tuple(name for name in init.__all__ if name.endswith("_"))
 
 _lock = threading.RLock()
-
-
-def _trampoline(*args: Any, _to: Function, **kwargs: Any) -> Any:
-    return _to(*args, **kwargs)
-
-
-def _copy_of(function: FunctionType) -> FunctionType:
-    copied = FunctionType(
-        function.__code__,
-        function.__globals__,
-        function.__name__,
-        function.__defaults__,
-        function.__closure__,
-    )
-    copied.__kwdefaults__ = function.__kwdefaults__
-    return copied
+_noted: list[AbstractContextManager[None]] = []  # what ``note_silent_writes`` entered, for good
 
 
 @contextmanager
@@ -75,34 +64,19 @@ def intercepted(recorder: Recorder) -> Iterator[None]:
 
     One thread at a time; the others wait.
     """
-    with _lock:
-        changed: list[tuple[FunctionType, FunctionType]] = []
-        try:
-            for name in PUBLIC:
-                _exchange(getattr(torch.nn.init, name), _ours(recorder, name), changed)
-                if name in ELEMENTARY:
-                    inner = inspect.unwrap(getattr(init, name))
-                    _exchange(inner, _recording(recorder, name), changed)
-            # Called directly by some models; it returns early on meta as well.
-            private = getattr(torch.nn.init, "_no_grad_trunc_normal_", None)
-            if private is not None:
-                _exchange(private, _ours(recorder, "trunc_normal_"), changed)
-            yield
-        finally:
-            for function, original in changed:
-                function.__code__ = original.__code__
-                function.__kwdefaults__ = original.__kwdefaults__
+    with _lock, exchanged(_replacements(recorder)):
+        yield
 
 
-def _exchange(
-    function: Any,
-    replacement: Callable[[Function], Function],
-    changed: list[tuple[FunctionType, FunctionType]],
-) -> None:
-    original = _copy_of(function)
-    changed.append((function, original))
-    function.__kwdefaults__ = {"_to": replacement(original)}
-    function.__code__ = _trampoline.__code__
+def _replacements(recorder: Recorder) -> Iterator[tuple[Any, Replace]]:
+    for name in PUBLIC:
+        yield getattr(torch.nn.init, name), _ours(recorder, name)
+        if name in ELEMENTARY:
+            yield inspect.unwrap(getattr(init, name)), _recording(recorder, name)
+    # Called directly by some models; it returns early on meta as well.
+    private = getattr(torch.nn.init, "_no_grad_trunc_normal_", None)
+    if private is not None:
+        yield private, _ours(recorder, "trunc_normal_")
 
 
 def _tensor_of(args: tuple[Any, ...], kwargs: Arguments) -> Any:
@@ -114,12 +88,19 @@ def _is_recorded(recorder: Recorder, tensor: Any) -> bool:
     return recorder.is_followed(tensor) or recorder.find(tensor) is not None
 
 
-def _ours(recorder: Recorder, name: str) -> Callable[[Function], Function]:
+def _ours(recorder: Recorder, name: str) -> Replace:
     """torch's initializer becomes tritoninit's."""
 
     def replace(original: Function) -> Function:
         def call(*args: Any, **kwargs: Any) -> Any:
-            ours = _is_recorded(recorder, _tensor_of(args, kwargs))
+            tensor = _tensor_of(args, kwargs)
+            if type(tensor) in PLAIN_TYPES and _len_torch_function_stack() == recorder.modes:
+                with torch._C.DisableTorchFunction():  # the recorder's own mode has no use for it
+                    return run(tensor, args, kwargs)
+            return run(tensor, args, kwargs)
+
+        def run(tensor: Any, args: tuple[Any, ...], kwargs: Arguments) -> Any:
+            ours = _is_recorded(recorder, tensor)
             return (getattr(init, name) if ours else original)(*args, **kwargs)
 
         return call
@@ -127,36 +108,68 @@ def _ours(recorder: Recorder, name: str) -> Callable[[Function], Function]:
     return replace
 
 
-def _recording(recorder: Recorder, name: str) -> Callable[[Function], Function]:
+def _recording(recorder: Recorder, name: str) -> Replace:
     """tritoninit's elementary initializer becomes a record of its recipe."""
 
     def replace(original: Function) -> Function:
-        signature = inspect.signature(original)
+        bound = binder(original)
 
         def call(*args: Any, **kwargs: Any) -> Any:
             tensor = _tensor_of(args, kwargs)
             if recorder.quiet or not _is_recorded(recorder, tensor):
                 return original(*args, **kwargs)
-            bound = signature.bind(*args, **kwargs)
-            bound.apply_defaults()
-            given = bound.arguments
+            given = bound(args, kwargs)
             if given["global_shape"] is not None or given["global_offset"] is not None:
                 raise recorder.refuse(
                     f"{name} with global_shape={given['global_shape']} and global_offset="
                     f"{given['global_offset']}; init code is given whole tensors",
                     recorder.find(tensor),
                 )
-            # The arguments are checked by the initializer itself, on a tensor without memory.
-            with recorder.ignoring():
-                if not tensor.is_meta:
-                    given["tensor"] = torch.empty_like(tensor, device="meta")
-                original(*bound.args, **bound.kwargs)
+            asked = _asked(name, given)
+            if asked is None or asked not in recorder.checked:
+                # The arguments are checked by the initializer itself, on a tensor without memory.
+                with recorder.ignoring():
+                    meta = tensor if tensor.is_meta else torch.empty_like(tensor, device="meta")
+                    original(**{**given, "tensor": meta})
+                recorder.checked.add(asked)
             recorder.write(tensor, ELEMENTARY[name](given), _key_of(given.get("generator")))
             return tensor
 
         return call
 
     return replace
+
+
+def _asked(name: str, given: Arguments) -> object:
+    """What an initializer's own checks depend on, where it need be checked only once."""
+    tensor, values = given["tensor"], tuple(given.values())[1:]
+    if not all(isinstance(value, PLAIN) for value in values) or not tensor.numel():
+        return None  # a warning about zero elements is one a call
+    return name, type(tensor), tensor.dtype, tensor.shape, values, tuple(map(type, values))
+
+
+def note_silent_writes() -> None:
+    """From now on the initializers that do nothing on meta move the version counter there.
+
+    Every other write does, so that one to a recorded tensor after its record is not lost unseen.
+    """
+    with _lock:
+        if not _noted:
+            functions = [getattr(torch.nn.init, name, None) for name in SILENT]
+            noted = exchanged((f, _counting) for f in functions if f is not None)
+            noted.__enter__()
+            _noted.append(noted)
+
+
+def _counting(original: Function) -> Function:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        found = original(*args, **kwargs)
+        tensor = _tensor_of(args, kwargs)
+        if isinstance(tensor, torch.Tensor) and tensor.is_meta and not tensor.is_inference():
+            torch.autograd.graph.increment_version(tensor)
+        return found
+
+    return call
 
 
 def _key_of(generator: object) -> Key | None:

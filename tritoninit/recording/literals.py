@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._C import _len_torch_function_stack
 from torch.overrides import TorchFunctionMode
 
 from tritoninit.recording.program import ProgramError, compiled
@@ -32,6 +33,11 @@ class LiteralMode(TorchFunctionMode):
     def __init__(self, recorder: Recorder) -> None:
         super().__init__()
         self.recorder = recorder
+
+    def __enter__(self) -> LiteralMode:
+        super().__enter__()  # type: ignore[no-untyped-call]
+        self.recorder.modes = _len_torch_function_stack()
+        return self
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None

@@ -23,6 +23,7 @@ SCALARS = (bool, int, float, complex, str, type(None))
 UNFILLED = frozenset(
     {"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "empty_permuted"}
 )
+EMPTY = frozenset({torch.ops.aten.empty.memory_format, torch.ops.aten.empty_strided.default})
 CONSTANTS = {"zeros": 0, "zeros_like": 0, "new_zeros": 0, "ones": 1, "ones_like": 1, "new_ones": 1}
 RANDOM: dict[str, Recipe] = {
     **{name: Normal(0.0, 1.0) for name in ("randn", "randn_like")},
@@ -64,6 +65,10 @@ class OperationMode(TorchDispatchMode):
         super().__init__()  # type: ignore[no-untyped-call]
         self.recorder = recorder
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # to skip it torch imports all of torch._dynamo first, which takes a second
+
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
@@ -71,6 +76,10 @@ class OperationMode(TorchDispatchMode):
         recorder = self.recorder
         if recorder.quiet or torch.Tag.inplace_view in func.tags:
             return func(*args, **kwargs)
+        if func in EMPTY:
+            made = func(*args, **kwargs)
+            recorder.follow(made)
+            return made
         written, read = _split(func, args, kwargs)
         self._check_not_stale(func, read)
         for tensor in written:
@@ -116,6 +125,7 @@ class OperationMode(TorchDispatchMode):
         for tensor in written:
             if not recorder.is_followed(tensor):
                 recorder.memories[self._storage(tensor)] = recorder.ref(tensor).memory
+                recorder.kept.append(tensor)
         refs, named = _mapped(args, recorder.ref), {}
         for key, value in kwargs.items():
             named[key] = _mapped(value, recorder.ref)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from tritoninit.plan import Argument, Call, Compute, Operand, Step, Symbol, Write
+from tritoninit.recording.targets import short
 from tritoninit.recording.trace import Event, Memory, Operation, Ref, history
 from tritoninit.stream import Key
 
@@ -64,8 +65,8 @@ class _Compiler:
                     f" whole, which is done up to {MAX_BYTES >> 30} GiB"
                 )
             self.numbers[id(memory)] = len(self.buffers)
-            self.buffers.append((_short(memory.dtype), memory.numel))
-        return Operand(self.numbers[id(memory)], _short(dtype), view)
+            self.buffers.append((short(memory.dtype), memory.numel))
+        return Operand(self.numbers[id(memory)], short(dtype), view)
 
     def call(self, operation: Operation) -> Call:
         kwargs = tuple(
@@ -88,13 +89,9 @@ class _Compiler:
         if isinstance(value, tuple | list):
             return tuple(self.argument(item, operation) for item in value)
         if isinstance(value, NAMED):
-            return Symbol(_short(value))
+            return Symbol(short(value))
         if isinstance(value, SCALARS):
             return value
         raise ProgramError(
             f"{operation.func} was given a {type(value).__name__}, which cannot be stored"
         )
-
-
-def _short(value: Any) -> str:
-    return str(value).removeprefix("torch.")

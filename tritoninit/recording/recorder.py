@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tritoninit.dtensor import is_dtensor
 from tritoninit.init.parity import check_random_dtype
-from tritoninit.layout import check_writable
+from tritoninit.layout import DTYPES, check_writable
 from tritoninit.plan import Copy, View
 from tritoninit.recipe import Recipe
 from tritoninit.recording.targets import RecordError, Target, dtype_name, storage_of
@@ -34,6 +35,9 @@ class Recorder:
         self.failure: RecordError | None = None
         self.sources: dict[str, Tensor] = {}
         self.memories: dict[int, Memory] = {}
+        self.kept: list[Tensor] = []  # so that their addresses are not given to others
+        self.checked: set[object] = set()  # calls of initializers whose arguments are right
+        self.modes = -1  # function modes that are open where no code of others opened one
         self._origin = ""
         for recorder in earlier or ():
             self.memories.update(recorder.memories)
@@ -124,8 +128,9 @@ class Recorder:
     def write(self, tensor: Tensor, recipe: Recipe, key: Key | None = None) -> None:
         """Record that ``recipe`` is written to ``tensor``."""
         memory = self.follow(tensor)
-        check_writable(tensor)
-        if recipe.is_random:
+        if not is_dtensor(tensor):  # one that has values, which it keeps
+            check_writable(tensor)
+        if recipe.is_random and tensor.dtype not in DTYPES:
             with self.ignoring():
                 check_random_dtype(tensor, recipe)
         if memory.target is not None and memory.target.shadow is None:

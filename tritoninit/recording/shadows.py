@@ -83,10 +83,12 @@ class Shadows:
         try:
             for target in self.targets:
                 if target.tensor.is_meta:
-                    target.shadow = make_shadow(target.tensor)
+                    target.shadow = make_shadow(target.tensor, target.working)
                     for module, key in target.slots:
                         apart = (id(module), key) in self.apart
-                        shadow = make_shadow(target.tensor) if apart else target.shadow
+                        shadow = target.shadow
+                        if apart:
+                            shadow = make_shadow(target.tensor, target.working)
                         vars(shadow).pop(FLAG, None)
                         getattr(module, TABLES[target.kind])[key] = shadow
             for module, swapped in self.classes:

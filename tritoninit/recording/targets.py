@@ -13,6 +13,7 @@ from torch.nn.parameter import is_lazy
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from tritoninit.dtensor import is_dtensor, local_of, sharding_of
+from tritoninit.layout import PLAIN_TYPES
 from tritoninit.names import canonical_name
 from tritoninit.plan import View
 from tritoninit.recipe import Recipe
@@ -52,6 +53,9 @@ class Target:
     ``shadow`` stands in the place of a tensor on meta; None means that the tensor has values
     already, which stay.  ``stale`` is set once init code would have changed such values,
     ``outdated`` where something wrote to the tensor after its constructor's record ended.
+    ``skipped`` tensors stay on meta.  Where a cast was asked for, the shadow is of dtype
+    ``working``, and the values are rounded to ``rounded``.  ``own`` is the memory of the tensor
+    itself, where writes to it are not writes to the shadow.
     """
 
     names: tuple[str, ...]
@@ -62,6 +66,20 @@ class Target:
     writes: list[Written] = field(default_factory=list)
     stale: bool = False
     outdated: bool = False
+    skipped: bool = False
+    rounded: torch.dtype | None = None
+    working: torch.dtype | None = None
+    own: Any = None
+
+    def cast(self, dtype: torch.dtype, working: torch.dtype) -> None:
+        """Ask for another dtype, of floating-point numbers on meta."""
+        if self.tensor.is_meta and self.tensor.is_floating_point():
+            self.rounded, self.working = dtype, working
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the tensor will have."""
+        return self.rounded or self.tensor.dtype
 
     @property
     def name(self) -> str:
@@ -88,13 +106,20 @@ class Target:
         return f"{self.name} ({self.kind} of {self.owner}, {shape}, {dtype_name(self.tensor)})"
 
 
+def short(value: object) -> str:
+    """torch's name of a dtype, memory format or layout, without the module."""
+    return str(value).removeprefix("torch.")
+
+
 def dtype_name(tensor: Tensor) -> str:
-    """torch's name of the dtype, without the module."""
-    return str(tensor.dtype).removeprefix("torch.")
+    """torch's name of the tensor's dtype."""
+    return short(tensor.dtype)
 
 
 def storage_of(tensor: Tensor) -> int | None:
     """An identifier of the tensor's memory, of a DTensor's local part; None where it has none."""
+    if type(tensor) in PLAIN_TYPES and tensor.layout is torch.strided:
+        return int(tensor.untyped_storage()._cdata)  # nearly every tensor
     if is_dtensor(tensor):
         tensor = local_of(tensor)
     if is_lazy(tensor) or tensor.layout != torch.strided or is_traceable_wrapper_subclass(tensor):
@@ -114,11 +139,13 @@ def find_targets(model: nn.Module) -> list[Target]:
         ValueError: a DTensor on meta with a pending Partial.
     """
     targets: dict[int, Target] = {}
+    modules = list(model.named_modules(remove_duplicate=False))
     for kind in TABLES:
-        for name, slot, tensor in _tensors(model, kind):
-            name = canonical_name(name)
-            target = targets.setdefault(id(tensor), Target((), kind, tensor, []))
-            target.names += (name,)
+        for name, slot, tensor in _tensors(modules, kind):
+            target = targets.get(id(tensor))
+            if target is None:
+                target = targets[id(tensor)] = Target((), kind, tensor, [])
+            target.names += (canonical_name(name),)
             if not any(slot.module is s.module and slot.key == s.key for s in target.slots):
                 target.slots.append(slot)
     for target in targets.values():
@@ -128,8 +155,8 @@ def find_targets(model: nn.Module) -> list[Target]:
     return list(targets.values())
 
 
-def _tensors(model: nn.Module, kind: str) -> Iterator[tuple[str, Slot, Tensor]]:
-    for prefix, module in model.named_modules(remove_duplicate=False):
+def _tensors(modules: list[tuple[str, nn.Module]], kind: str) -> Iterator[tuple[str, Slot, Tensor]]:
+    for prefix, module in modules:
         for key, tensor in getattr(module, TABLES[kind]).items():
             if tensor is not None:
                 yield f"{prefix}.{key}" if prefix else key, Slot(module, key), tensor
@@ -179,12 +206,13 @@ def _check_memory_is_separate(targets: list[Target]) -> None:
             )
 
 
-def make_shadow(tensor: Tensor) -> Tensor:
+def make_shadow(tensor: Tensor, dtype: torch.dtype | None = None) -> Tensor:
     """A meta tensor of the same geometry, class and Python attributes, in memory of its own.
 
     Of a DTensor a plain one of the global shape: init code is given whole tensors.
     """
-    data = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
+    dtype = dtype or tensor.dtype
+    data = torch.empty_strided(tensor.shape, tensor.stride(), dtype=dtype, device="meta")
     shadow: Tensor
     if isinstance(tensor, nn.Parameter):
         shadow = nn.Parameter(data, requires_grad=tensor.requires_grad)

@@ -103,14 +103,27 @@ class Ref(NamedTuple):
 
     def events(self) -> tuple[list[Event], int]:
         """(the writes that reach the value, how many of its elements nothing wrote)."""
+        events = self.memory.events
+        if events and self._is_all_of(events[-1]):
+            return events[-1:], 0  # nearly every tensor
         shape, strides, offset = self.view.shape, self.view.strides, self.view.offset
         shown = tuple(s if t else min(s, 1) for s, t in zip(shape, strides, strict=True))
-        before = [event for event in self.memory.events if event.time < self.time]
+        before = [event for event in events if event.time < self.time]
         if self.dtype != self.memory.dtype:  # another reading of the memory, such as complex
             shown, strides, offset = (self.memory.numel,), (1,), 0
         spans = [Span(event.view, event.overwrites) for event in before]
         indices, left = needed(View(shown, strides, offset), spans)
         return [before[index] for index in indices], left
+
+    def _is_all_of(self, event: Event) -> bool:
+        """Whether a write, the memory's last, decides the whole value by itself."""
+        return (
+            event.time < self.time
+            and event.overwrites
+            and event.view == self.view
+            and self.dtype == self.memory.dtype
+            and 0 not in self.view.shape
+        )
 
 
 def _refs(value: Any) -> Any:

@@ -1,0 +1,55 @@
+"""On a GPU: the short way of whole tensors is taken, and gives the host's bits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from tritoninit import Key, init
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
+CALLS: dict[str, Callable[..., Any]] = {
+    "uniform": lambda t, key: init.uniform_(t, -1.0, 2.0, generator=key),
+    "normal": lambda t, key: init.normal_(t, 0.5, 0.02, generator=key),
+    "truncated": lambda t, key: init.trunc_normal_(t, generator=key),
+    "eye": lambda t, key: init.eye_(t),
+}
+DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
+SHAPES = ((1, 1), (3, 5), (61, 4099), (4096, 1024))
+
+
+@pytest.mark.parametrize("key", [Key(5), Key(2**64 - 1, 2**32 - 3)], ids=["low", "carries"])
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("name", CALLS)
+def test_the_short_way_gives_the_hosts_bits(name: str, dtype: torch.dtype, key: Key) -> None:
+    from tritoninit.backends import triton_whole
+
+    triton_whole._prepared.clear()
+    for shape in SHAPES:
+        for shift in (0, 1):
+            memory = torch.full((shape[0] * shape[1] + 17,), 9.0, dtype=dtype, device="cuda")
+            tensor = memory[8 + shift : -8 - (1 - shift)].view(shape)
+            expected = CALLS[name](torch.empty(shape, dtype=dtype), key)
+            for _ in range(2):  # prepared, then kept
+                CALLS[name](tensor, key)
+                assert torch.equal(tensor.cpu(), expected)
+                tensor.fill_(9.0)
+            assert bool((memory == 9.0).all())
+    assert triton_whole._prepared
+
+
+def test_a_graph_replays_it_on_its_stream() -> None:
+    tensor = torch.empty(1000, device="cuda")
+    expected = init.normal_(torch.empty(1000), generator=Key(1))
+    init.normal_(tensor, generator=Key(1))
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        init.normal_(tensor, generator=Key(1))
+    tensor.zero_()
+    graph.replay()
+    torch.cuda.synchronize()
+    assert torch.equal(tensor.cpu(), expected)

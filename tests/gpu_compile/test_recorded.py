@@ -1,0 +1,53 @@
+"""What the driver receives of a cached launch is what it receives of Triton's own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+pytestmark = pytest.mark.skipif(
+    shutil.which(os.environ.get("CC", "gcc")) is None, reason="no C compiler for driver.c"
+)
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    path = tmp_path_factory.mktemp("recorded") / "launches.json"
+    environment = {name: v for name, v in os.environ.items() if name != "TRITON_INTERPRET"}
+    run = subprocess.run(
+        [sys.executable, "-m", "tests.gpu_compile.recorded", str(path)],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stderr
+    found: list[dict[str, Any]] = json.loads(path.read_text())
+    return found
+
+
+def test_every_launch_has_tritons_kernel_grid_and_parameters(
+    records: list[dict[str, Any]],
+) -> None:
+    for record in records:
+        assert record["ours"] == record["triton"] * 2, record["label"]
+
+
+def test_the_short_way_was_taken(records: list[dict[str, Any]]) -> None:
+    assert [record["label"] for record in records if not record["taken"]] == []
+
+
+def test_the_record_tells_launches_apart(records: list[dict[str, Any]]) -> None:
+    """Other tensors, keys, sizes and distributions: other kernels, grids or parameters."""
+    launches = {json.dumps(record["triton"]) for record in records}
+    assert len(launches) == len(records)
+    assert len({record["triton"][0]["function"] for record in records}) > 10
