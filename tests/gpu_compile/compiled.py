@@ -78,7 +78,7 @@ def blocks(variant: Variant) -> int:
     """Counters a program, as the launches choose them."""
     layout = LAYOUTS[variant.layout]
     scattered = bool(layout["STRIDED"]) or ("AXES" in layout and not layout["ALIGNED"])
-    return block_of(variant.kind, scattered, bool(layout["WIDE"]))
+    return block_of(variant.kind, scattered, bool(layout["WIDE"]), variant.dtype == DOUBLE)
 
 
 def elements(variant: Variant) -> int:
