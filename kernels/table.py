@@ -7,17 +7,23 @@ halvings as there are entries in its group.  Of a large tensor that is none; a s
 entries would be 16 dependent loads for 50,000 of them, some 3,000 cycles beside the 1,200 that
 the samples of a tile of normals take, and an entry for every tile a table 16 times as long.
 
-A row of ``words`` is (pointer, head, end, seed, counter) and, of a diagonal, (period, channels,
-rows, centre).  The pointer is where the run's first tile begins, which is ``head`` elements
-before the run itself, at a block of the stream; the run ends at element ``end`` from there.  The
-counter is that of the first tile, but for its high half: that is the high half of every block
-that the entry owns, for the host parts a run where it changes.  Of a diagonal it is the global
-index of the first tile; of a constant, its bits.
+A row of ``words`` is (pointer, head, end, seed, counter); of a diagonal (period, channels, rows,
+centre) follow, of a run of rows (slots, inverse, shift, jump).  The pointer is where the run's
+first tile begins, which is ``head`` elements before the run itself, at a block of the stream; the
+run ends at element ``end`` from there.  The counter is that of the first tile, but for its high
+half: that is the high half of every block that the entry owns, for the host parts a run where it
+changes.  Of a diagonal it is the global index of the first tile; of a constant, its bits.  A row
+of ``constants`` is what a launch of the entry alone would be given.
+
+A run of rows, a shard of a matrix's columns, holds whole 16-byte words of each, one row after the
+other: each row has ``slots`` words, see ``rows.quotient`` for inverse and shift, and begins
+``jump`` blocks behind the end of the one before it.
 """
 
 import triton
 import triton.language as tl
 
+from .rows import quotient
 from .tiles import tile_values
 
 
@@ -48,11 +54,13 @@ def fill_table(
     TILE: tl.constexpr,
     GROUP: tl.constexpr,
     ALIGNED: tl.constexpr,
+    ROWS: tl.constexpr,
 ):
     """Fill a tile of ``TILE`` elements.
 
     ``words`` has WORDS columns and ``constants`` COUNT.  ALIGNED promises that the pointers are
-    multiples of 16 bytes (of 16-bit elements, that ``head`` counts from a pair of blocks).
+    multiples of 16 bytes (of 16-bit elements, that ``head`` counts from a pair of blocks).  With
+    ROWS every run is one of rows, aligned, without a head, of less than 2**31 words.
     """
     tile = tl.program_id(0)
     entry = entry_of(tile, groups, tiles, GROUP)
@@ -83,6 +91,16 @@ def fill_table(
             centre = tl.load(row + 8)
         start = counter.to(tl.uint64)
         low = start.to(tl.uint32) + (begin >> SHIFT).to(tl.uint32)
+        if ROWS:
+            slots = tl.load(row + 5).to(tl.uint32)
+            inverse = tl.load(row + 6).to(tl.uint32)
+            shift = tl.load(row + 7).to(tl.uint32)
+            jump = tl.load(row + 8).to(tl.uint32)
+            slot = (begin // LANES).to(tl.uint32)
+            passed = quotient(slot, inverse, shift)
+            low += passed * jump
+            within = slot - passed * slots + tl.arange(0, TILE // LANES).to(tl.uint32)
+            block += quotient(within, inverse, shift) * jump
         start = (start >> 32 << 32) | low
         p = ()
         for at in tl.static_range(COUNT):

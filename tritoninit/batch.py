@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
+from tritoninit.backends.table import WORD, rows_of
 from tritoninit.dtensor import Part
 from tritoninit.fill import fill_parts
 from tritoninit.layout import DTYPES, Placement
@@ -25,6 +26,7 @@ from tritoninit.recipe import (
     TruncNormal,
     Uniform,
 )
+from tritoninit.region import Axis
 from tritoninit.sampler import DType, Sampler, lower
 from tritoninit.stream import Key
 
@@ -35,6 +37,7 @@ DEVICES = ("cuda",)  # where there are launches to be saved
 BY_INDEX = (Uniform, Normal, TruncNormal)  # an element's value does not depend on the shape
 BY_SHAPE = (Eye, Dirac, Sparse)
 POSITIONS = 2**31 - 2**13  # sizes of a diagonal below this, plus a tile, fit 32 bits
+FAR = ("tail", "tails")  # of float64 their 41 constants, loaded from a table, would spill
 ZERO = Key(0)
 
 
@@ -67,9 +70,9 @@ def fill_many(jobs: Iterable[Job]) -> None:
                 alone.append(part)
         if alone:
             fill_parts(alone, job.recipe, job.key)
+    torch.autograd.graph.increment_version(written)  # first, as in ``fill``
     for device, batch in batches.items():
         batch.launch(device)
-    torch.autograd.graph.increment_version(written)
     _fill_orthogonal(matrices)
 
 
@@ -92,7 +95,7 @@ def _add(batches: dict[torch.device, Batch], part: Part, recipe: Recipe, key: Ke
     run = _run(tensor, placement, recipe)
     if run is None:
         return False
-    first, length = run
+    first, length, outer = run
     dtype = DTYPES.get(tensor.dtype)
     sampler, value = None, None
     if isinstance(recipe, Constant):
@@ -103,6 +106,14 @@ def _add(batches: dict[torch.device, Batch], part: Part, recipe: Recipe, key: Ke
             value = float(sampler.params[0])
     if sampler is None and (value is None or tensor.itemsize > 8):
         return False
+    key, rows = key or ZERO, None
+    if outer is not None:
+        if sampler is None or not sampler.params or tensor.data_ptr() % WORD:
+            return False
+        rows = rows_of(first, length, outer.stride, outer.size, tensor.itemsize, key.offset)
+        if rows is None:
+            return False
+        length *= outer.size
     batch = batches.get(tensor.device)
     if batch is None:
         from tritoninit.backends.triton_table import Batch
@@ -112,28 +123,34 @@ def _add(batches: dict[torch.device, Batch], part: Part, recipe: Recipe, key: Ke
         bits = _bits(value, repr(value), tensor.dtype)
         batch.add_constant(tensor.data_ptr(), length, tensor.itemsize, bits)
     elif sampler is not None and dtype is not None:
-        batch.add(tensor.data_ptr(), first, length, key or ZERO, sampler, dtype)
+        batch.add(tensor.data_ptr(), first, length, key, sampler, dtype, rows)
     return True
 
 
-def _run(tensor: Tensor, placement: Placement, recipe: Recipe) -> tuple[int, int] | None:
-    """(first global index, elements) where the part is one run of contiguous memory."""
+def _run(
+    tensor: Tensor, placement: Placement, recipe: Recipe
+) -> tuple[int, int, Axis | None] | None:
+    """(first global index, elements, rows) where the part is one run of contiguous memory.
+
+    The rows are None where the elements are consecutive in the global tensor.
+    """
     if tensor.is_conj() or tensor.is_neg() or tensor.is_quantized:
         return None
     if tensor.is_contiguous() and (placement.is_whole or isinstance(recipe, Constant)):
-        return 0, tensor.numel()
+        return 0, tensor.numel(), None
     first, rows, span, length = placement.region.spans()
-    if rows or len(span) > 1 or (span[0].local != 1 and length > 1):
+    if len(span) > 1 or (span[0].local != 1 and length > 1):
         return None
-    return first, length
+    if not rows:
+        return first, length, None
+    return (first, length, rows[0]) if len(rows) == 1 and rows[0].local == length else None
 
 
 def _sampler(recipe: Recipe, placement: Placement, dtype: DType) -> Sampler | None:
     """What a table writes for the recipe; None where it cannot."""
-    if dtype.is_double:
-        return None
     if isinstance(recipe, BY_INDEX):
-        return lower(recipe, (), dtype)
+        sampler = lower(recipe, (), dtype)
+        return None if dtype.is_double and sampler.kind in FAR else sampler
     if not isinstance(recipe, BY_SHAPE):
         return None
     sampler = lower(recipe, placement.shape, dtype)

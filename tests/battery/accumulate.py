@@ -24,7 +24,7 @@ Floats = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 
 SHIFT = 12  # bits of a float32 that its cell leaves out: a cell is 2**-11 of a number wide
 CELLS = 1 << 32 - SHIFT
-LEAST, MOST = 2.0**-20, 2.0**5  # sizes between which cells are told apart
+LEAST, MOST = 2.0**-20, 2.0**5  # sizes between which cells are told apart, by default
 EQUAL = 1 << 18  # cells of a uniform law, equally wide
 MOMENTS = 8
 
@@ -61,25 +61,29 @@ def _powers(x: Any, centre: Any, scale: Any, sums: Any) -> None:
 
 
 @lru_cache
-def _first_cells() -> npt.NDArray[np.int64]:
-    """The cells that begin at the positive numbers from LEAST to MOST."""
+def _first_cells(least: float) -> npt.NDArray[np.int64]:
+    """The cells that begin at the positive numbers from ``least`` to MOST."""
     starts = (np.arange(CELLS // 2, dtype=np.uint32) << np.uint32(SHIFT)).view(np.float32)
-    return np.flatnonzero((starts >= LEAST) & (starts <= MOST))
+    return np.flatnonzero((starts >= least) & (starts <= MOST))
 
 
 @lru_cache
-def _float_edges() -> npt.NDArray[np.float64]:
+def _float_edges(least: float) -> npt.NDArray[np.float64]:
     """Where they begin: half way between two float32."""
-    first = (_first_cells().astype(np.uint32) << np.uint32(SHIFT)).view(np.float32)
+    first = (_first_cells(least).astype(np.uint32) << np.uint32(SHIFT)).view(np.float32)
     edges = (first.astype(np.float64) + np.nextafter(first, np.float32(0))) / 2
     return np.concatenate([-edges[::-1], edges])
 
 
 @dataclass
 class Accumulator:
-    """Counts in cells and sums of powers of float32 samples of a law."""
+    """Counts in cells and sums of powers of float32 samples of a law.
+
+    Numbers closer to 0 than ``least`` are one cell.
+    """
 
     law: Distribution
+    least: float = LEAST
     samples: int = 0
     sums: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(MOMENTS))
     counts: npt.NDArray[np.int64] = field(init=False)
@@ -115,11 +119,11 @@ class Accumulator:
         if isinstance(self.law, Uniform):
             width = (self.law.b - self.law.a) / EQUAL
             return self.counts, self.law.a + width * np.arange(1, EQUAL)
-        first = _first_cells()
+        first = _first_cells(self.least)
         positive, negative = np.split(self.counts, 2)
         centre = positive[: first[0]].sum() + negative[: first[0]].sum()
         up, down = (np.add.reduceat(half, first) for half in (positive, negative))
-        return np.concatenate([down[::-1], [centre], up]), _float_edges()
+        return np.concatenate([down[::-1], [centre], up]), _float_edges(self.least)
 
     def p_values(self) -> dict[str, float]:
         """Every test of what was taken."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from benchmarks.common import describe
-from benchmarks.render import table
+from benchmarks.tables import table
 from tests.battery.policy import threshold
 
 Document = dict[str, Any]

@@ -38,11 +38,11 @@ if "triton" not in AVAILABLE:
 from tritoninit.backends import triton_table
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-Launch = tuple[str, str, bool]
+Launch = tuple[str, str, str]
 
 
 class Counted:
-    """The table kernel, counting its launches by (element type, kind, aligned)."""
+    """The table kernel, counting its launches by (element type, kind, what its runs are)."""
 
     def __init__(self, kernel: Any) -> None:
         self.kernel = kernel
@@ -51,8 +51,8 @@ class Counted:
 
     def __getitem__(self, grid: tuple[int]) -> Any:
         def launch(**arguments: Any) -> None:
-            what = str(arguments["DTYPE"]), arguments["KIND"], arguments["ALIGNED"]
-            self.launches[what] += 1
+            runs = "rows" if arguments["ROWS"] else "words" if arguments["ALIGNED"] else "odd"
+            self.launches[str(arguments["DTYPE"]), arguments["KIND"], runs] += 1
             self.kernel[grid](**arguments)
 
         return launch
@@ -92,17 +92,17 @@ FAMILIES: dict[str, tuple[type[nn.Module], torch.dtype, set[Launch]]] = {
     "decoder": (
         Decoder,
         torch.bfloat16,
-        {("bf16", "normal", True), ("bf16", "log", True), ("uint16", "constant", True)},
+        {("bf16", "normal", "words"), ("bf16", "log", "words"), ("uint16", "constant", "words")},
     ),
     "residual": (
         Residual,
         torch.float32,
         {
-            ("fp32", "normal", True),
-            ("fp32", "uniform", True),
-            ("fp32", "diagonal", True),
-            ("uint32", "constant", True),
-            ("uint64", "constant", True),  # BatchNorm counts its batches
+            ("fp32", "normal", "words"),
+            ("fp32", "uniform", "words"),
+            ("fp32", "diagonal", "words"),
+            ("uint32", "constant", "words"),
+            ("uint64", "constant", "words"),  # BatchNorm counts its batches
         },
     ),
 }
@@ -140,10 +140,32 @@ def test_a_shard_of_rows_takes_as_many_and_one_more_for_what_is_misaligned(
         )
 
     found = simulated(DEVICE)
-    every = {(name, of, aligned) for name, of, _ in launches for aligned in (True, False)}
+    every = {(name, of, runs) for name, of, _ in launches for runs in ("words", "odd")}
     assert set(counted.launches) <= every
     assert set(counted.launches.values()) == {1}
-    assert any(not aligned for *_, aligned in counted.launches) == (family == "residual")
+    assert any(runs == "odd" for *_, runs in counted.launches) == (family == "residual")
+    assert counted.alone == []
+    assert_equal(found, one_by_one(simulated))
+
+
+def test_a_shard_of_columns_takes_as_many(counted: Counted) -> None:
+    def simulated(device: str) -> dict[str, torch.Tensor]:
+        return tritoninit.simulate(
+            build(Decoder, torch.bfloat16),
+            {"tp": 1},
+            mesh={"tp": 3},
+            placements=lambda name, tensor: [Shard(1)] if tensor.dim() == 2 else None,
+            seed=5,
+            device=device,
+        )
+
+    found = simulated(DEVICE)
+    expected = {
+        ("bf16", "normal", "rows"),
+        ("bf16", "log", "rows"),
+        ("uint16", "constant", "words"),
+    }
+    assert counted.launches == Counter(dict.fromkeys(expected, 1))
     assert counted.alone == []
     assert_equal(found, one_by_one(simulated))
 
@@ -151,7 +173,7 @@ def test_a_shard_of_rows_takes_as_many_and_one_more_for_what_is_misaligned(
 def test_a_launch_for_every_tensor_would_be_noticed(counted: Counted) -> None:
     for key in (Key(1), Key(2)):
         fill_many([job(torch.empty(5, device=DEVICE), Normal(0.0, 1.0), key)])
-    assert counted.launches == {("fp32", "normal", True): 2}
+    assert counted.launches == {("fp32", "normal", "words"): 2}
     fill_many([job(torch.empty(5, 4, device=DEVICE).t(), Normal(0.0, 1.0), Key(1))])
     assert counted.alone == [Normal(0.0, 1.0)]
 
@@ -170,7 +192,7 @@ def jobs_of(device: str) -> list[Job]:
     def empty(*shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
         return torch.zeros(shape, dtype=dtype, device=device)
 
-    normal = Normal(0.5, 2.0)
+    normal, offsets = Normal(0.5, 2.0), (2**40 + 7, 2**32 - 2000)
     wide = empty(6, 40)
     return [
         job(empty(7, 9), normal, Key(1)),
@@ -180,6 +202,14 @@ def jobs_of(device: str) -> list[Job]:
         Job([part(empty(3, 8), (9, 8), (2, 0)), part(empty(2, 8), (9, 8), (6, 0))], normal, Key(4)),
         Job([part(empty(9, 4), (9, 8), (0, 3))], normal, Key(5)),
         Job([part(empty(1, 4), (9, 8), (5, 3))], normal, Key(5)),
+        *(
+            Job([part(empty(*sizes, dtype=dtype), shape, offset)], normal, Key(n, offsets[n % 2]))
+            for n, (sizes, shape, offset) in enumerate(COLUMNS)
+            for dtype in (torch.float32, torch.bfloat16, torch.float64)
+        ),
+        Job([part(wide[:, 8:16], (6, 16), (0, 8))], normal, Key(5)),
+        Job([part(empty(99)[1:97].view(12, 8), (12, 16), (0, 8))], normal, Key(5)),
+        Job([part(empty(6, 8), (6, 16), (0, 8))], Eye(), None),
         job(wide[1:3], Uniform(-1.0, 1.0), Key(6)),
         job(wide[3:, 5:9], Uniform(-1.0, 1.0), Key(7)),
         job(wide[0, ::3], Uniform(-1.0, 1.0), Key(7)),
@@ -187,6 +217,7 @@ def jobs_of(device: str) -> list[Job]:
         job(empty(5, 5, dtype=torch.complex64), normal, Key(9)),
         job(empty(6, 9, dtype=torch.float16), TruncNormal(0.0, 1.0, 3.0, 4.0), Key(10)),
         job(empty(6, 9, dtype=torch.bfloat16), TruncNormal(0.0, 1.0, 0.5, 0.5), Key(10)),
+        job(empty(6, 9, dtype=torch.float64), TruncNormal(0.0, 1.0, -2.0, 2.0), Key(10)),
         job(empty(20, 6), Sparse(0.5, 1.0), Key(11)),
         job(empty(20, 6), Sparse(1.0, 1.0), Key(12)),
         job(empty(6, 6), Orthogonal(2.0), Key(13)),
@@ -207,6 +238,15 @@ def jobs_of(device: str) -> list[Job]:
     ]
 
 
+# (sizes, global shape, offset) of shards of columns that are made of whole words.
+COLUMNS = [
+    ((9, 8), (9, 32), (0, 8)),
+    ((700, 24), (701, 72), (1, 48)),
+    ((3, 5, 16), (9, 5, 48), (3, 0, 16)),
+    ((4, 6, 10, 8), (4, 18, 10, 8), (0, 12, 0, 0)),
+    ((2, 8), (2**21, 2**21), (2**20, 2**20)),
+    ((5, 4120), (5, 8240), (0, 4120)),
+]
 SIGNED = (
     *(torch.float32, torch.float16, torch.bfloat16, torch.float64),
     *(torch.int8, torch.int16, torch.int32, torch.int64),
@@ -237,6 +277,15 @@ def test_jobs_of_every_kind_are_written(counted: Counted) -> None:
                 torch.testing.assert_close(mine.tensor.cpu(), other.tensor)
             else:
                 assert torch.equal(bits(mine.tensor), bits(other.tensor)), a
-    # Strided memory, columns, float64, complex numbers, a mask, an integer identity.
-    expected = {Normal: 4, Uniform: 2, Sparse: 1, Orthogonal: 1, Eye: 2, Constant: 3}
+    # Strided memory, odd columns, rows whose counters cross 2**32 (two of COLUMNS, three dtypes),
+    # complex numbers, many constants, a mask, an identity of integers or in columns.
+    expected = {
+        Normal: 11,
+        Uniform: 2,
+        TruncNormal: 1,
+        Sparse: 1,
+        Orthogonal: 1,
+        Eye: 3,
+        Constant: 3,
+    }
     assert alone == expected

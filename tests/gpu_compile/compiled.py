@@ -65,12 +65,10 @@ def operation(out, OPERATION: tl.constexpr, SIZE: tl.constexpr):
     """One floating-point operation an element, and nothing else."""
     lanes = tl.arange(0, SIZE)
     value = tl.load(out + lanes)
-    double: tl.constexpr = out.dtype.element_ty.primitive_bitwidth == 64
     if OPERATION == "sqrt_rn":
-        value = tl.sqrt(value) if double else tl.sqrt_rn(value)
+        value = tl.sqrt(value)
     elif OPERATION == "div_rn":
-        divisor = tl.load(out + SIZE + lanes)
-        value = value / divisor if double else tl.div_rn(value, divisor)
+        value = value / tl.load(out + SIZE + lanes)
     elif OPERATION == "approximate":
         value = tl.log(tl.sqrt(value))
     else:
@@ -145,17 +143,20 @@ def source(variant: Variant) -> ASTSource:
 
 def table(variant: Variant) -> ASTSource:
     """The table kernel; its arrays lie at 16 bytes."""
-    drawn = variant.kind in SAMPLERS
+    given = numbers(variant) if variant.kind in SAMPLERS else ()
+    rows = variant.layout == "table of rows"
     constants: dict[str, Any] = {
         "DTYPE": str_to_ty(variant.dtype, None),
         "KIND": variant.kind,
-        "WORDS": 9 if variant.kind == "diagonal" else 5,
-        "COUNT": PARAMS[variant.kind] if drawn else 0,
+        "WORDS": 9 if variant.kind == "diagonal" or rows else 5,
+        "COUNT": len(given),
         "TILE": elements(variant),
         "GROUP": GROUP,
         "ALIGNED": TABLES[variant.layout],
+        "ROWS": rows,
     }
-    types = {"groups": "*i32", "tiles": "*i32", "words": "*i64", "constants": "*fp32"}
+    types = {"groups": "*i32", "tiles": "*i32", "words": "*i64"}
+    types["constants"] = "*i64" if variant.dtype == DOUBLE else "*fp32"
     names = fill_table.arg_names
     signature = {n: "constexpr" if n in constants else types[n] for n in names}
     paths = {(names.index(name),): value for name, value in constants.items()}

@@ -37,9 +37,8 @@ class Listings(Mapping[Variant, SimpleNamespace]):
         return len(self._kernels)
 
 
-@pytest.fixture(scope="session")
-def listings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Listings]:
-    folder = tmp_path_factory.mktemp("listings")
+def compile_all(folder: Path) -> dict[str, Listings]:
+    """The listings of every target, each compiled in a process of its own."""
     environment = {name: v for name, v in os.environ.items() if name != "TRITON_INTERPRET"}
     started = {}
     for target in TARGETS:
@@ -52,3 +51,8 @@ def listings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Listings]:
         _, errors = process.communicate()
         assert process.returncode == 0, errors
     return {path.stem: Listings(path) for path in started}
+
+
+@pytest.fixture(scope="session")
+def listings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Listings]:
+    return compile_all(tmp_path_factory.mktemp("listings"))

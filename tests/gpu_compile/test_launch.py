@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from triton.backends.compiler import GPUTarget
@@ -113,7 +114,9 @@ def test_shards_of_any_width_share_one_kernel() -> None:
 def table_kernels(dtype: DType, kind: str, runs: list[int], samplers: list[Sampler]) -> list[str]:
     """The kernels of the launches that fill these runs."""
     hashes = []
-    for made in tables(runs, samplers, dtype.itemsize, 4096):
+    constants = triton_table.numbers_of(samplers, dtype)
+    none = np.empty((len(samplers), 0), np.int64)
+    for made in tables(runs, kind, constants, none, dtype.itemsize, 4096):
         arguments = triton_table.launch_arguments(
             triton_table.upload(made.arrays, torch.device("cpu")), dtype, kind, made
         )
@@ -146,7 +149,10 @@ def test_tables_of_every_kind_compile(label: str) -> None:
     sampler = lower(recipe, shape, DType.BFLOAT16)
     dtype = 8 if sampler.kind == "constant" else DType.BFLOAT16
     itemsize = dtype if isinstance(dtype, int) else dtype.itemsize
-    (made,) = tables([*Run(4096, 0, 100, 1, 2**63, 0)], [sampler], itemsize, 2048)
+    constants = triton_table.numbers_of([sampler], dtype)
+    integers = np.array([sampler.integers], dtype=np.int64)
+    run = Run(4096, 0, 100, 1, 2**63, 0)
+    (made,) = tables([*run], sampler.kind, constants, integers, itemsize, 2048)
     sent = triton_table.upload(made.arrays, torch.device("cpu"))
     arguments = triton_table.launch_arguments(sent, dtype, sampler.kind, made)
     assert "st.global" in fill_table.warmup(**arguments, grid=(1,)).asm["ptx"]

@@ -72,7 +72,7 @@ LAYOUTS: dict[str, dict[str, bool | int]] = {
     "wide rows": dict(_MANY, AXES=4, STRIDED=True, WIDE=True),
 }
 # Many tensors (``kernels/table.py``): whole 16-byte words, and runs at any address.
-TABLES = {"table": True, "unaligned table": False}
+TABLES = {"table": True, "table of rows": True, "unaligned table": False}
 TABLE_KINDS = ("uniform", "normal", "tails", "diagonal")  # on targets other than sm_90
 # Layouts differ in integer arithmetic, whatever the kind; ``constant`` has nothing else.
 LAYOUT_KINDS = ("normal", "mask", "constant")
@@ -81,7 +81,7 @@ OTHER_TARGETS = ("unaligned", "strided", "wide", "rows", "odd rows", "wide rows"
 # Of float64 on sm_90; elsewhere only of normals, and only rows.
 DOUBLE_LAYOUTS = {"normal": EVERY_KIND, "tails": ("unaligned", "wide rows")}
 
-# Kernels that hold one operation, to know what a target makes of it.
+# Kernels that hold one operation of float64, to know what a target makes of it.
 OPERATIONS = ("sqrt_rn", "div_rn")
 # Kernels with what the checks must find: a fast square root, and a contracted product and sum.
 BROKEN = ("approximate", "contracted")
@@ -102,8 +102,11 @@ def tables(full: bool) -> list[Variant]:
     kinds = (*SAMPLERS, "diagonal") if full else TABLE_KINDS
     chosen = [Variant(kind, "fp32", "table") for kind in kinds]
     chosen += [Variant(kind, "bf16", "table") for kind in STORED]
+    chosen += [Variant(kind, "fp32", "table of rows") for kind in STORED]
+    chosen += [Variant("normal", "bf16", "table of rows")]
     chosen += [Variant("normal", "fp16", "table")] if full else []
     chosen += [Variant("normal", dtype, "unaligned table") for dtype in DTYPES[: 2 if full else 1]]
+    chosen += [Variant(kind, DOUBLE, "table") for kind in (STORED if full else ("normal",))]
     return chosen + [Variant("constant", f"u{width}", "table") for width in (8, 16, 32, 64)]
 
 
@@ -123,7 +126,7 @@ def variants(target: str) -> list[Variant]:
     chosen += [Variant(kind, DOUBLE, "contiguous") for kind in DOUBLE_PARAMS]
     doubles = DOUBLE_LAYOUTS if full else {"normal": ("rows",)}
     chosen += [Variant(kind, DOUBLE, layout) for kind in doubles for layout in doubles[kind]]
-    chosen += [Variant(name, "fp32", "contiguous") for name in (*OPERATIONS, *BROKEN)]
+    chosen += [Variant(name, "fp32", "contiguous") for name in BROKEN]
     chosen += [Variant(name, DOUBLE, "contiguous") for name in (*OPERATIONS, "contracted")]
     chosen += [Variant(DIGEST, f"u{width}", "contiguous") for width in (8, 16, 32, 64)]
     chosen += [Variant(DIGEST, "u32", layout) for layout in list(DIGEST_AXES)[1:]]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tritoninit.backends.table import GROUP, Run, tables, tile_map
+from tritoninit.backends.table import GROUP, Run, rows_of, tables, tile_map
 from tritoninit.recipe import Constant, Dirac, Normal
 from tritoninit.sampler import DType, Sampler, lower
 
@@ -64,18 +64,25 @@ def flat(runs: list[Run]) -> list[int]:
     return [number for run in runs for number in run]
 
 
+def numbers(*samplers: Sampler) -> tuple[np.ndarray, np.ndarray]:
+    """The constants and the integers of samplers."""
+    constants = [[float(value) for value in sampler.params] for sampler in samplers]
+    integers = [sampler.integers for sampler in samplers]
+    return np.array(constants, np.float32), np.array(integers, np.int64)
+
+
 def laid_out(
     runs: list[Run], itemsize: int = 4, sampler: Sampler = NORMAL
 ) -> list[list[dict[str, int]]]:
     """The rows of the aligned and of the other table, as unsigned words by name."""
     return [
         [dict(zip(WORDS, row, strict=False)) for row in table.words.view(np.uint64).tolist()]
-        for table in tables(flat(runs), [sampler], itemsize, TILE)
+        for table in tables(flat(runs), sampler.kind, *numbers(sampler), itemsize, TILE)
     ]
 
 
 def element_places(
-    rows: list[dict[str, int]], itemsize: int, lanes: int
+    rows: list[dict[str, int]], itemsize: int, lanes: int, each: int
 ) -> dict[int, tuple[int, int]]:
     """The (block counter, lane) that the kernel computes for the element at each address."""
     places = {}
@@ -84,7 +91,7 @@ def element_places(
         for at in range(row["head"], row["end"]):
             address = row["pointer"] + at * itemsize
             assert address not in places
-            places[address] = (high << 32 | (low + at // 4) & 0xFFFFFFFF), at % 4
+            places[address] = (high << 32 | (low + at // each) & 0xFFFFFFFF), at % each
         assert row["head"] < lanes
     return places
 
@@ -94,7 +101,7 @@ def element_places(
     st.integers(0, 60),
     st.integers(1, 80),
     st.sampled_from([5, 2**32 - 12, 2**32 - 3, 7 * 2**32 - 9, 2**64 - 7]),
-    st.sampled_from([2, 4]),
+    st.sampled_from([2, 4, 8]),
 )
 @settings(max_examples=150, deadline=None)
 def test_tiles_begin_at_blocks_and_know_their_counters(
@@ -104,14 +111,15 @@ def test_tiles_begin_at_blocks_and_know_their_counters(
     run = Run(address, first, length, 3, offset, 0)
     (rows,) = laid_out([run], itemsize)
     aligned = (address - first * itemsize) % 16 == 0
-    lanes = 16 // itemsize if aligned else 4
+    each = 2 if itemsize == 8 else 4
+    lanes = 16 // itemsize if aligned else each
     if aligned:
         assert all(row["pointer"] % 16 == 0 for row in rows)
     expected = {
-        address + i * itemsize: (offset + (first + i) // 4 & MASK64, (first + i) % 4)
+        address + i * itemsize: (offset + (first + i) // each & MASK64, (first + i) % each)
         for i in range(length)
     }
-    assert element_places(rows, itemsize, lanes) == expected
+    assert element_places(rows, itemsize, lanes, each) == expected
 
 
 def test_a_run_of_many_counters_is_parted_at_each_multiple_of_2_to_the_32() -> None:
@@ -152,16 +160,42 @@ def test_constants_are_aligned_wherever_they_begin(itemsize: int) -> None:
 def test_every_run_has_the_constants_of_its_sampler() -> None:
     samplers = [lower(Normal(float(n), 1.0 + n), (), DType.FLOAT32) for n in range(3)]
     runs = [Run(4096, 0, 4, 0, 0, n) for n in (2, 0, 1, 2)]
-    (table,) = tables(flat(runs), samplers, 4, TILE)
+    (table,) = tables(flat(runs), "normal", *numbers(*samplers), 4, TILE)
     assert table.constants.tolist() == [[3, 2], [1, 0], [2, 1], [3, 2]]
 
 
 def test_diagonals_carry_their_integers_and_their_first_index() -> None:
     sampler = lower(Dirac(2), (8, 4, 3), DType.FLOAT32)
-    (table,) = tables([*Run(4096 + 4, 13, 20, 0, 0, 0)], [sampler], 4, TILE)
+    (table,) = tables([*Run(4096 + 4, 13, 20, 0, 0, 0)], "diagonal", *numbers(sampler), 4, TILE)
     assert table.words.tolist() == [[4096, 1, 21, 0, 12, *sampler.integers]]
     assert table.constants.shape == (1, 0)
     assert lower(Constant(0.0), (), DType.FLOAT32).kind == "constant"
+
+
+ROWS = dict(first=16, length=8, stride=48, rows=100, itemsize=4, offset=2**40)
+
+
+def test_rows_say_how_their_blocks_go_on() -> None:
+    slots, inverse, shift, jump = rows_of(**ROWS)
+    assert (slots, jump) == (2, (48 - 8) // 4)
+    for word in (0, 1, 2, 199, 2**31 - 1):
+        assert 2 * word * inverse >> 32 >> shift == word // slots
+    far = dict(rows=2, stride=2**33)
+    assert rows_of(**ROWS | far) == (2, 2**31, 1, 2**31 - 2)
+
+
+def test_rows_that_a_table_does_not_take() -> None:
+    for change in (
+        dict(first=2),
+        dict(length=6),
+        dict(stride=46),
+        dict(itemsize=2, first=4),
+        dict(rows=2**30),
+        dict(offset=2**32 - 1000),  # the last of the 1,192 blocks has another high half
+        dict(stride=2**33, offset=2**31),
+    ):
+        assert rows_of(**ROWS | change) is None, change
+    assert rows_of(**ROWS | dict(offset=2**32 - 1192 - 4)) is not None
 
 
 def calls(count: int) -> int:
@@ -170,7 +204,7 @@ def calls(count: int) -> int:
     seen: list[str] = []
     sys.setprofile(lambda _frame, event, _arg: seen.append(event) if "call" in event else None)
     try:
-        (table,) = tables(runs, [NORMAL], 2, TILE)
+        (table,) = tables(runs, "normal", *numbers(NORMAL), 2, TILE)
     finally:
         sys.setprofile(None)
     assert table.programs == count

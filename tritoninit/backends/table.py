@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tritoninit.sampler import Sampler
+from tritoninit.backends.parts import LIMIT
 
 GROUP = 16  # tiles for each entry of the map: a quarter of a byte a tile
 WORD = 16  # bytes
@@ -26,7 +26,7 @@ class Run(NamedTuple):
     """Elements [first, first + length) of a global tensor, at a byte address.
 
     ``seed`` and ``offset`` are the key's; of a constant, ``offset`` is its bits.  ``sampler``
-    counts the samplers of the runs that are laid out together.
+    counts the samplers, with their rows, of the runs that are laid out together.
     """
 
     address: int
@@ -43,9 +43,10 @@ class Table(NamedTuple):
     groups: npt.NDArray[np.int32]
     tiles: npt.NDArray[np.int32]
     words: npt.NDArray[np.int64]
-    constants: npt.NDArray[np.float32]
+    constants: npt.NDArray[Any]
     tile: int
     aligned: bool
+    rows: bool
     programs: int
 
     @property
@@ -55,35 +56,71 @@ class Table(NamedTuple):
 
 
 def tables(
-    runs: Sequence[int], samplers: Sequence[Sampler], itemsize: int, tile: int
+    runs: Sequence[int],
+    kind: str,
+    constants: npt.NDArray[Any],
+    integers: npt.NDArray[np.int64],
+    itemsize: int,
+    tile: int,
 ) -> Iterator[Table]:
     """The launches that fill runs of one kind of sampler and one size of element.
 
     One of the runs whose blocks lie at whole 16-byte words, and one of the others, if any.
     ``runs`` holds the numbers of each ``Run`` after those of the one before: 50,000 tuples would
-    set off the garbage collector.  ``tile`` is the number of elements that a program takes.
+    set off the garbage collector.  ``constants`` and ``integers`` (of a diagonal, or ``rows_of``)
+    have a row for each sampler.  ``tile`` is the number of elements that a program takes.
 
     Raises:
         ValueError: the runs take more than 2**31 - 1 programs.
     """
-    kind = samplers[0].kind
     columns = np.array(runs, dtype=np.uint64).reshape(-1, len(Run._fields)).T.copy()
     address, first, length, *_ = columns
     word = np.uint64(WORD // itemsize)
     if kind == "constant":  # its values are everywhere the same: every run is aligned
         first[:] = address % WORD // np.uint64(itemsize)
     aligned = (address - first % word * np.uint64(itemsize)) % np.uint64(WORD) == 0
-    for lanes, chosen in ((WORD // itemsize, aligned), (1 << _shift(itemsize), ~aligned)):
+    for lanes, chosen in ((WORD // itemsize, aligned), (block_size(itemsize), ~aligned)):
         part = columns[:, chosen & (length > 0)]
-        if kind not in ("constant", "diagonal"):
+        rows = kind not in ("constant", "diagonal") and integers.shape[1] > 0
+        if kind not in ("constant", "diagonal") and not rows:
             part = carried(part, itemsize)
-        if part.size:
-            yield _table(part, samplers, itemsize, tile, lanes, chosen is aligned)
+        if not part.size:
+            continue
+        which = part[-1].astype(np.int64)
+        columns_of_words, ends = _words(part, kind, itemsize, lanes)
+        tiles, groups, programs = tile_map(ends, tile)
+        words = np.concatenate([columns_of_words.view(np.int64), integers[which]], axis=1)
+        yield Table(groups, tiles, words, constants[which], tile, chosen is aligned, rows, programs)
+
+
+def block_size(itemsize: int) -> int:
+    """Elements of a block: two of float64, four of any other type."""
+    return 2 if itemsize == 8 else 4
+
+
+def rows_of(
+    first: int, length: int, stride: int, rows: int, itemsize: int, offset: int
+) -> tuple[int, int, int, int] | None:
+    """What a table is told of a run of rows; None where the run cannot be in one.
+
+    The rows are of ``length`` elements, ``stride`` elements apart in the global tensor.  Their
+    blocks' counters, of a key with this offset, have to share their high half.
+    """
+    word, each = WORD // itemsize, block_size(itemsize)
+    slots = length // word
+    low = offset + first // each & int(LOW32)
+    last = first + (rows - 1) * stride + length - 1
+    if first % word or length % word or stride % word or rows * slots >= LIMIT:
+        return None
+    if low + last // each - first // each > int(LOW32):
+        return None
+    shift = (slots - 1).bit_length()  # see ``kernels.rows.quotient``
+    return slots, -(-(1 << (31 + shift)) // slots), shift, (stride - length) // each
 
 
 def _shift(itemsize: int) -> int:
-    """log2 of the elements of a block: two of float64, four of any other type."""
-    return 1 if itemsize == 8 else 2
+    """log2 of the elements of a block."""
+    return block_size(itemsize).bit_length() - 1
 
 
 def carried(columns: Column, itemsize: int) -> Column:
@@ -108,16 +145,9 @@ def carried(columns: Column, itemsize: int) -> Column:
     return found
 
 
-def _table(
-    columns: Column,
-    samplers: Sequence[Sampler],
-    itemsize: int,
-    tile: int,
-    lanes: int,
-    aligned: bool,
-) -> Table:
-    address, first, length, seed, offset, which = columns
-    kind = samplers[0].kind
+def _words(columns: Column, kind: str, itemsize: int, lanes: int) -> tuple[Column, Column]:
+    """The first columns of ``words``, and the third of them: where the runs end."""
+    address, first, length, seed, offset, _ = columns
     head = first % np.uint64(lanes)
     origin = first - head
     if kind == "constant":
@@ -129,27 +159,8 @@ def _table(
         high = offset + (first >> shift) >> BITS32
         counter = high << BITS32 | (offset + (origin >> shift) & LOW32)
     end = head + length
-    rows = [address - head * np.uint64(itemsize), head, end, seed, counter]
-    which = which.astype(np.int64)
-    if kind == "diagonal":
-        integers = np.array([sampler.integers for sampler in samplers], dtype=np.uint64)
-        rows += [*integers[which].T]
-    tiles, groups, programs = tile_map(end, tile)
-    return Table(
-        groups,
-        tiles,
-        np.stack(rows, axis=1).view(np.int64),
-        _constants(samplers)[which],
-        tile,
-        aligned,
-        programs,
-    )
-
-
-def _constants(samplers: Sequence[Sampler]) -> npt.NDArray[np.float32]:
-    if samplers[0].kind in ("constant", "diagonal"):
-        return np.empty((len(samplers), 0), np.float32)
-    return np.array([sampler.params for sampler in samplers], dtype=np.float32)
+    pointer = address - head * np.uint64(itemsize)
+    return np.stack([pointer, head, end, seed, counter], axis=1), end
 
 
 def tile_map(ends: Column, tile: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 PARALLEL = 1 << 16  # elements below which one thread is faster (a hand-over costs some 30 us)
 SHARES = 8  # of a large fill, for each thread
@@ -42,8 +42,10 @@ def run(tasks: Sequence[Callable[[], None]], threads: int) -> None:
         for task in tasks:
             task()
         return
-    futures = [pool(threads).submit(task) for task in tasks]
+    futures: list[Future[None]] = []
     try:
+        for task in tasks:
+            futures.append(pool(threads).submit(task))
         wait(futures)
     except BaseException:  # KeyboardInterrupt, or what another signal's handler raises
         for future in futures:

@@ -147,7 +147,7 @@ def launch_arguments(
         length=length,
         seed=key.seed,
         offset=key.offset,
-        constants=constants_of(out, sampler),
+        constants=constants_of(sampler, out.dtype == torch.float64),
         period=period,
         channels=channels,
         rows=group_rows,
@@ -179,14 +179,14 @@ def block_elements(out: torch.Tensor, sampler: Sampler) -> int:
     return 2 if out.dtype == torch.float64 and sampler.kind != "mask" else 4
 
 
-def constants_of(out: torch.Tensor, sampler: Sampler) -> tuple[float, ...]:
+def constants_of(sampler: Sampler, is_double: bool) -> tuple[float, ...]:
     """The sampler's constants as the kernels take them.
 
     Triton makes a float float32, so a float64 becomes two integers, its low and its high half.
     They are odd and longer than 32 bits: of one type, and with no property to specialise on, so
     that no value costs a compilation.
     """
-    if out.dtype != torch.float64:
+    if not is_double:
         return tuple(float(value) for value in sampler.params)
     words = np.array(sampler.params, "<f8").view("<u4").tolist()
     return tuple((1 << 33) + 2 * word + 1 for word in words)

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 import triton.language as tl
 
-from tritoninit.backends.table import GROUP, WORD, Table, tables
-from tritoninit.backends.triton_ import REGISTERS, WARPS, block_of
+from tritoninit.backends.table import GROUP, WORD, Table, block_size, tables
+from tritoninit.backends.triton_ import REGISTERS, WARPS, block_of, constants_of
+from tritoninit.backends.triton_launch import launch
 from tritoninit.kernels.table import fill_table
 from tritoninit.sampler import DType, Sampler
 from tritoninit.stream import Key
@@ -21,6 +22,7 @@ TYPES: dict[DType | int, Any] = {
     DType.FLOAT32: tl.float32,
     DType.BFLOAT16: tl.bfloat16,
     DType.FLOAT16: tl.float16,
+    DType.FLOAT64: tl.float64,
     1: tl.uint8,
     2: tl.uint16,
     4: tl.uint32,
@@ -28,31 +30,42 @@ TYPES: dict[DType | int, Any] = {
 }
 
 
+Rows = tuple[int, int, int, int]
+
+
 class _Group(NamedTuple):
-    """The runs of one element type and kind, flat, and their samplers by identity, in order."""
+    """The runs of one launch, flat, and their samplers and rows by identity, in order."""
 
     runs: list[int]
-    samplers: dict[int, tuple[int, Sampler]]
+    samplers: dict[tuple[int, Rows | None], tuple[int, Sampler, Rows | None]]
 
 
 class Batch:
     """Fills of contiguous memory on one device: a launch for each element type and kind."""
 
     def __init__(self) -> None:
-        self._groups: dict[tuple[DType | int, str], _Group] = {}
+        self._groups: dict[tuple[DType | int, str, bool], _Group] = {}
 
     def add(
-        self, address: int, first: int, length: int, key: Key, sampler: Sampler, dtype: DType
+        self,
+        address: int,
+        first: int,
+        length: int,
+        key: Key,
+        sampler: Sampler,
+        dtype: DType,
+        rows: Rows | None = None,
     ) -> None:
         """Elements [first, first + length) of a global tensor go to ``address``.
 
-        ``sampler`` is a diagonal with sizes below 2**31, or of a kind that draws.
+        ``sampler`` is a diagonal with sizes below 2**31, or of a kind that draws.  Of a kind
+        that draws, the run may hold ``rows`` (``table.rows_of``), at a multiple of 16 bytes.
         """
-        self._add(dtype, address, first, length, key.seed, key.offset, sampler)
+        self._add(dtype, address, first, length, key.seed, key.offset, sampler, rows)
 
     def add_constant(self, address: int, length: int, itemsize: int, bits: int) -> None:
         """``length`` elements of ``itemsize`` bytes (1, 2, 4 or 8) with the same bits."""
-        self._add(itemsize, address, 0, length, 0, bits, CONSTANT)
+        self._add(itemsize, address, 0, length, 0, bits, CONSTANT, None)
 
     def _add(
         self,
@@ -63,19 +76,24 @@ class Batch:
         seed: int,
         offset: int,
         sampler: Sampler,
+        rows: Rows | None,
     ) -> None:
-        group = self._groups.get((dtype, sampler.kind))
+        place = dtype, sampler.kind, rows is not None
+        group = self._groups.get(place)
         if group is None:
-            group = self._groups[dtype, sampler.kind] = _Group([], {})
+            group = self._groups[place] = _Group([], {})
         # ``lower`` gives one object for equal recipes; comparing 20 constants takes longer.
-        known = group.samplers.setdefault(id(sampler), (len(group.samplers), sampler))
+        name = id(sampler), rows
+        known = group.samplers.get(name)
+        if known is None:
+            known = group.samplers[name] = len(group.samplers), sampler, rows
         group.runs.extend((address, first, length, seed, offset, known[0]))
 
     def launch(self, device: torch.device) -> None:
         """Write what was added, on the device's current stream, and begin anew."""
         launches = [
             (dtype, kind, table)
-            for (dtype, kind), group in self._groups.items()
+            for (dtype, kind, _), group in self._groups.items()
             for table in _tables(dtype, kind, group)
         ]
         self._groups = {}
@@ -85,14 +103,25 @@ class Batch:
             sent = upload([array for *_, table in launches for array in table.arrays], device)
             for at, (dtype, kind, table) in enumerate(launches):
                 arguments = launch_arguments(sent[4 * at : 4 * at + 4], dtype, kind, table)
-                fill_table[(table.programs,)](**arguments)
+                launch(fill_table, table.programs, arguments)
 
 
 def _tables(dtype: DType | int, kind: str, group: _Group) -> Iterator[Table]:
-    samplers = [sampler for _, sampler in group.samplers.values()]
-    if isinstance(dtype, DType):
-        return tables(group.runs, samplers, dtype.itemsize, 4 * block_of(kind, False, False))
-    return tables(group.runs, samplers, dtype, TILE_BYTES // dtype)
+    samplers = [sampler for _, sampler, _ in group.samplers.values()]
+    rows = [rows or sampler.integers for _, sampler, rows in group.samplers.values()]
+    integers = np.array(rows, dtype=np.int64)
+    constants = numbers_of(samplers, dtype)
+    if not isinstance(dtype, DType):
+        return tables(group.runs, kind, constants, integers, dtype, TILE_BYTES // dtype)
+    tile = block_of(kind, False, False) * block_size(dtype.itemsize)
+    return tables(group.runs, kind, constants, integers, dtype.itemsize, tile)
+
+
+def numbers_of(samplers: Sequence[Sampler], dtype: DType | int) -> np.ndarray[Any, Any]:
+    """The constants of some samplers of one kind, a row each."""
+    is_double = dtype is DType.FLOAT64
+    numbers = [constants_of(sampler, is_double) for sampler in samplers]
+    return np.array(numbers, dtype=np.int64 if is_double else np.float32)
 
 
 def launch_arguments(
@@ -112,6 +141,7 @@ def launch_arguments(
         TILE=table.tile,
         GROUP=GROUP,
         ALIGNED=table.aligned,
+        ROWS=table.rows,
         num_warps=WARPS,
         enable_fp_fusion=False,
     )
