@@ -33,6 +33,8 @@ TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "shards": ("Parts of a sharded matrix", tables.shards),
     "threads": ("Threads", tables.threads),
     "launch": ("The host's share of a call on a GPU", tables.launch),
+    "transformers": ("transformers' models from a config", tables_models.cases),
+    "plan": ("Plans of large models", tables_models.cases),
     "fingerprint": ("Fingerprints", tables.fingerprints),
     "orthogonal": ("Orthogonal matrices", tables.orthogonal),
     "import": ("Import time", tables.imports),

@@ -80,3 +80,17 @@ def checkpoint(document: dict[str, Any]) -> str:
         f" {'the same' if document['identical_after_kills'] else 'others'}.\n"
     )
     return head + "\n" + table(["", "time", "memory"], rows)
+
+
+def cases(document: dict[str, Any]) -> str:
+    """The table of bench_plan and bench_transformers."""
+    rows = [
+        [
+            f"{result['case']}: {name}",
+            *(duration(timing[key]) for key in ("median_s", "q1_s", "q3_s")),
+            str(timing["rounds"]),
+        ]
+        for result in document["results"]
+        for name, timing in result["timings"].items()
+    ]
+    return table(["", "median", "lower quartile", "upper quartile", "samples"], rows)

@@ -2,7 +2,7 @@
 
 The same functions, constants and order of operations; that file says where they come from.
 Every launch passes ``enable_fp_fusion=False``, so a fused multiply-add appears only where
-``tl.fma`` is written, and ``sqrt_rn`` and ``div_rn`` are correctly rounded.
+``tl.fma`` is written.
 """
 
 import triton
@@ -10,7 +10,11 @@ import triton.language as tl
 
 TWO_M32 = tl.constexpr(2.0**-32)
 TWO_M33 = tl.constexpr(2.0**-33)
-BELOW_ONE = tl.constexpr(1.0 - 2.0**-24)
+TWO_M31 = tl.constexpr(2.0**-31)
+BELOW_TWO = tl.constexpr(2.0**-31 - 2.0**-55)
+EXCESS = tl.constexpr(-0.75 * 2.0**-29)
+LEAST = tl.constexpr(2.0**-24)
+ONE_BITS = tl.constexpr(0x3F800000)
 
 L0 = tl.constexpr(-0.99999986432666219)
 L1 = tl.constexpr(0.50000283668269009)
@@ -24,21 +28,33 @@ SQRT_HALF_BITS = tl.constexpr(0x3F3504F3)
 EXPONENT_MASK = tl.constexpr(-(1 << 23))
 MINUS_LN2 = tl.constexpr(-0.69314718055994531 * 2.0**-23)
 
-S0 = tl.constexpr(2.2214414618872417)
-S1 = tl.constexpr(-0.91353028627172499)
-S2 = tl.constexpr(0.11268458305822639)
-S3 = tl.constexpr(-0.006507727070196027)
-C0 = tl.constexpr(1.4142135162527816)
-C1 = tl.constexpr(-1.744710551866877)
-C2 = tl.constexpr(0.35863741334128726)
-C3 = tl.constexpr(-0.028847950840267365)
+R0 = tl.constexpr(-0.015624997694416152)
+R1 = tl.constexpr(0.0039065355006225709)
+R2 = tl.constexpr(-0.0012963381614069524)
+R3 = tl.constexpr(0.00053174061402026795)
+R4 = tl.constexpr(-3.7123419251677465e-05)
+R5 = tl.constexpr(0.00038351630689408554)
+R6 = tl.constexpr(0.00026405144315289525)
+R7 = tl.constexpr(0.00014464594282159216)
+LN2 = tl.constexpr(0.69314718055994531 * 2.0**-28)
+
+S0 = tl.constexpr(8.0000000425109038)
+S1 = tl.constexpr(3.9999976961769477)
+S2 = tl.constexpr(0.5326183190876445)
+S3 = tl.constexpr(0.032542608746670798)
+S4 = tl.constexpr(0.0012118810610347068)
+C0 = tl.constexpr(6.2831853133484118)
+C1 = tl.constexpr(1.570796005399323)
+C2 = tl.constexpr(0.13943670556988821)
+C3 = tl.constexpr(0.0063932639468715702)
+C4 = tl.constexpr(0.00018870388111308334)
 
 P0 = tl.constexpr(3.110516889981463)
 P1 = tl.constexpr(131.51704935730933)
 P2 = tl.constexpr(755.3629661614497)
 P3 = tl.constexpr(739.9721829276095)
 P4 = tl.constexpr(67.79226770667972)
-Q1 = tl.constexpr(57.39533767603328)
+Q1 = tl.constexpr(57.39533233642578)
 Q2 = tl.constexpr(451.4982928217161)
 Q3 = tl.constexpr(686.717491993629)
 Q4 = tl.constexpr(158.00127458219498)
@@ -61,6 +77,21 @@ def to_i32(word):
 
 
 @triton.jit
+def i32_of(x):
+    return x.to(tl.int32, bitcast=True)
+
+
+@triton.jit
+def f32_of(bits):
+    return bits.to(tl.float32, bitcast=True)
+
+
+@triton.jit
+def minus(x):
+    return x * -1.0  # an operand's sign, where Triton's -x is the subtraction 0 - x
+
+
+@triton.jit
 def uniform(word, scale, low):
     return tl.fma((word & 0xFFFFFF).to(tl.int32).to(tl.float32), scale, low)
 
@@ -72,9 +103,9 @@ def fraction(word):
 
 @triton.jit
 def neg_log(u):
-    bits = u.to(tl.int32, bitcast=True)
+    bits = i32_of(u)
     exponent = (bits - SQRT_HALF_BITS) & EXPONENT_MASK
-    m = (bits - exponent).to(tl.float32, bitcast=True) - 1.0
+    m = f32_of(bits - exponent) - 1.0
     r = tl.fma(m, L7, L6)
     r = tl.fma(r, m, L5)
     r = tl.fma(r, m, L4)
@@ -86,29 +117,68 @@ def neg_log(u):
 
 
 @triton.jit
-def flip(x, sign):
-    return (x.to(tl.int32, bitcast=True) ^ to_i32(sign)).to(tl.float32, bitcast=True)
+def radius(word):
+    bits = i32_of(tl.fma(word.to(tl.float32), BELOW_TWO, TWO_M32))
+    halvings = ~bits & ONE_BITS
+    m = f32_of(bits | ONE_BITS) - 2.0
+    r = tl.fma(m, R7, R6)
+    r = tl.fma(r, m, R5)
+    r = tl.fma(r, m, R4)
+    r = tl.fma(r, m, R3)
+    r = tl.fma(r, m, R2)
+    r = tl.fma(r, m, R1)
+    r = tl.fma(r, m, R0)
+    return root(tl.fma(halvings.to(tl.float32), LN2, tl.fma(r, m, EXCESS)))
 
 
 @triton.jit
-def normal_pair(radius_word, angle_word):
-    radius = tl.sqrt_rn(neg_log(tl.minimum(fraction(radius_word), BELOW_ONE)))
-    quadrant = angle_word + 0x20000000
-    x = tl.fma(to_i32(angle_word << 2).to(tl.float32), TWO_M32, TWO_M33)
-    q = x * x
-    s = tl.fma(q, S3, S2)
-    s = tl.fma(s, q, S1)
-    s = tl.fma(s, q, S0)
-    s = s * x
-    c = tl.fma(q, C3, C2)
-    c = tl.fma(c, q, C1)
-    c = tl.fma(c, q, C0)
-    odd = (quadrant & 0x40000000) != 0
-    cosine = tl.where(odd, s, c)
-    sine = tl.where(odd, c, s)
-    cosine_sign = (quadrant ^ (quadrant << 1)) & 0x80000000
-    sine_sign = quadrant & 0x80000000
-    return radius * flip(cosine, cosine_sign), radius * flip(sine, sine_sign)
+def root(x):
+    """Correctly rounded without ``sqrt_rn``, whose range check and branch cost as much again.
+
+    Whatever float32 rsqrt gives within 2**-22.9 of 1 / sqrt(x), which is PTX's promise, or
+    within one unit in the last place, which is AMD's, the result is the rounded root if the
+    lowest bit of x is set, and likewise in ``reciprocal`` unless all bits of the significand
+    are.  ``tests/accuracy/test_root.py`` tries all x and all that rsqrt may give.
+    """
+    x = f32_of(i32_of(x) | 1)
+    y = tl.rsqrt(x)
+    s = x * y
+    return tl.fma(tl.fma(minus(s), s, x), y * 0.5, s)
+
+
+@triton.jit
+def reciprocal(x):
+    y = tl.rsqrt(x)
+    y = y * y
+    y = tl.fma(tl.fma(minus(x), y, 1.0), y, y)
+    return tl.fma(tl.fma(minus(x), y, 1.0), y, y)
+
+
+@triton.jit
+def direction(word):
+    x = to_i32(0x80000001 - (word << 1)).to(tl.float32) * TWO_M31
+    w = tl.fma(minus(x), x, 1.0)
+    s = tl.fma(w, S4, S3)
+    s = tl.fma(s, w, S2)
+    s = tl.fma(s, w, S1)
+    s = tl.fma(s, w, S0)
+    c = tl.fma(w, C4, C3)
+    c = tl.fma(c, w, C2)
+    c = tl.fma(c, w, C1)
+    c = tl.fma(c, w, C0)
+    return s * x, tl.fma(c, w, LEAST)
+
+
+@triton.jit
+def flip(x, word):
+    return f32_of(i32_of(x) ^ to_i32(word & 0x80000000))
+
+
+@triton.jit
+def normal_pair(radius_word, angle_word, std, mean):
+    scale = flip(radius(radius_word) * std, angle_word)
+    cosine, sine = direction(angle_word)
+    return tl.fma(scale, cosine, mean), tl.fma(scale, sine, mean)
 
 
 @triton.jit
@@ -118,21 +188,25 @@ def signed_fraction(word, scale, centre):
 
 @triton.jit
 def central_rational(x):
-    v = tl.fma(-x, x, 1.0)
+    v = tl.fma(minus(x), x, 1.0)
     p = tl.fma(v, P4, P3)
     p = tl.fma(p, v, P2)
     p = tl.fma(p, v, P1)
     p = tl.fma(p, v, P0)
+    return x * p * reciprocal(denominator(v))
+
+
+@triton.jit
+def denominator(v):
     q = tl.fma(v, Q4, Q3)
     q = tl.fma(q, v, Q2)
     q = tl.fma(q, v, Q1)
-    q = tl.fma(q, v, 1.0)
-    return tl.div_rn(x * p, q)
+    return tl.fma(q, v, 1.0)
 
 
 @triton.jit
 def central_log(x):
-    w = neg_log(tl.fma(-x, x, 1.0)) - W_CENTRE
+    w = neg_log(tl.fma(minus(x), x, 1.0)) - W_CENTRE
     r = tl.fma(w, W8, W7)
     r = tl.fma(r, w, W6)
     r = tl.fma(r, w, W5)
@@ -146,9 +220,9 @@ def central_log(x):
 
 @triton.jit
 def tail_distance(log_survival, p):
-    r = tl.sqrt_rn(tl.fma(log_survival, p[0], 1.0))
-    reciprocal = tl.div_rn(tl.full(r.shape, 1.0, tl.float32), r + 1.0)
-    s = tl.fma(reciprocal, p[1], p[2])
+    r = root(tl.fma(log_survival, p[0], 1.0))
+    g = reciprocal(f32_of(i32_of(r + 1.0) & -2))
+    s = tl.fma(g, p[1], p[2])
     y = tl.fma(s, p[12], p[11])
     y = tl.fma(y, s, p[10])
     y = tl.fma(y, s, p[9])
@@ -158,7 +232,7 @@ def tail_distance(log_survival, p):
     y = tl.fma(y, s, p[5])
     y = tl.fma(y, s, p[4])
     y = tl.fma(y, s, p[3])
-    return log_survival * reciprocal * y
+    return log_survival * g * y
 
 
 @triton.jit
@@ -174,13 +248,17 @@ def two_tails(word, p):
     above = tl.fma(fraction(word ^ 0xFFFFFFFF), p[13], p[15])
     left = below < above
     distance = tail_distance(neg_log(tl.where(left, below, above)), p)
-    return tl.where(left, -distance, distance)
+    return tl.where(left, minus(distance), distance)
 
 
 @triton.jit
 def scaled(z, p, at: tl.constexpr):
-    value = tl.fma(z, p[at], p[at + 1])
-    return tl.minimum(tl.maximum(value, p[at + 2]), p[at + 3])
+    return clamp(tl.fma(z, p[at], p[at + 1]), p, at + 2)
+
+
+@triton.jit
+def clamp(x, p, at: tl.constexpr):
+    return tl.minimum(tl.maximum(x, p[at]), p[at + 1])
 
 
 @triton.jit
@@ -205,18 +283,13 @@ def sample4(r0, r1, r2, r3, p, KIND: tl.constexpr):
     if KIND == "words":
         return r0, r1, r2, r3
     elif KIND == "normal":
-        z0, z1 = normal_pair(r0, r1)
-        z2, z3 = normal_pair(r2, r3)
-        return (
-            tl.fma(z0, p[0], p[1]),
-            tl.fma(z1, p[0], p[1]),
-            tl.fma(z2, p[0], p[1]),
-            tl.fma(z3, p[0], p[1]),
-        )
+        z0, z1 = normal_pair(r0, r1, p[0], p[1])
+        z2, z3 = normal_pair(r2, r3, p[0], p[1])
+        return z0, z1, z2, z3
     elif KIND == "clamped_normal":
-        z0, z1 = normal_pair(r0, r1)
-        z2, z3 = normal_pair(r2, r3)
-        return scaled(z0, p, 0), scaled(z1, p, 0), scaled(z2, p, 0), scaled(z3, p, 0)
+        z0, z1 = normal_pair(r0, r1, p[0], p[1])
+        z2, z3 = normal_pair(r2, r3, p[0], p[1])
+        return clamp(z0, p, 2), clamp(z1, p, 2), clamp(z2, p, 2), clamp(z3, p, 2)
     else:
         return (
             one_word(r0, p, KIND),

@@ -47,7 +47,11 @@ def record() -> Iterator[None]:
     code runs after that, but for what the constructors ran themselves.  The record follows the
     module and the attribute, so the model may be sharded, wrapped or cast in between.  A
     parameter that escaped meta (``torch.Tensor(n)``) is put there at the end.  Numbers that
-    follow from no draw can be read (``.item()``, ``.tolist()``, ``.cpu()``).
+    follow from no draw can be read (``.item()``, ``.tolist()``, ``.cpu()``).  A deep copy of a
+    module holds what the module does; a stored one has lost its record, and says so.
+
+    What is written to the tensors after the end is an error of the plan, but for writes through
+    ``.data``, of which torch shows nothing on meta: write inside, or in ``init_fn``.
 
     Raises:
         tritoninit.recording.RecordError: a random value was read as a number, or an operation

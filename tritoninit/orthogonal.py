@@ -17,6 +17,7 @@ from tritoninit.sampler import DType, lower
 from tritoninit.stream import Key
 
 HOST = torch.device("cpu")
+DEVICES = ("cuda",)  # that compute matrices themselves
 # Compute capabilities with half as many float64 as float32 operations.  The others have a 32nd
 # or a 64th: an RTX 4090 or B300 as much as 16 cores, a T4 as much as 4 of the 90 GFLOP/s a core.
 FAST_FLOAT64 = {(6, 0), (7, 0), (8, 0), (9, 0), (10, 0)}
@@ -115,7 +116,7 @@ def _flat(tensor: Tensor) -> tuple[int, int]:
 
 def _is_for_host(device: torch.device, rows: int, columns: int) -> bool:
     """Where a matrix is computed: a rule of the kind of device and the shape alone."""
-    if device.type != "cuda" or rows * columns * min(rows, columns) <= HOST_WORK:
+    if device.type not in DEVICES or rows * columns * min(rows, columns) <= HOST_WORK:
         return True
     kind = torch.cuda.get_device_capability(device)
     if torch.version.hip is not None:
@@ -153,14 +154,15 @@ def _stack(device: torch.device, rows: int, columns: int, members: list[Matrix],
     gain = torch.tensor(gains, dtype=torch.float64).to(device)[:, None]
     multiply(normals if rows >= columns else normals.mT, gain)
     for (out, _, _), made in zip(members, normals, strict=False):
-        rounded = made.to(number_dtype(out.dtype)).view(out.shape)
-        out.detach().copy_(rounded)
+        dtype = number_dtype(out.dtype)
+        rounded = made if out.dtype is dtype else made.to(dtype)
+        out.detach().copy_(rounded.view(out.shape))
 
 
 def _draw(part: Tensor, key: Key) -> None:
     """Standard normals, where the matrix is computed."""
     normal, shape = Normal(0.0, 1.0), tuple(part.shape)
-    if part.is_cuda:
+    if part.device.type in DEVICES:
         from tritoninit.backends import triton_
 
         region = Region.whole(shape, part.stride())

@@ -5,9 +5,6 @@ The functions are written once and run twice: on numpy arrays with the operation
 instructions.  The constants and the order of operations are those of the Triton kernels,
 function for function, so that all three give the same bits.  Only integer operations, IEEE
 add, subtract, multiply, divide, square root, and explicit fused multiply-add appear.
-
-Where the constants come from, and the errors that remain, is derived in
-``tests/accuracy/derive_constants.py``.
 """
 
 from __future__ import annotations
@@ -16,80 +13,42 @@ import numpy as np
 
 from tritoninit.arith import (
     F32,
-    U32,
     U64,
     bits_of_f32,
     clamp,
     divide,
     f32_of_bits,
     fma,
-    minimum,
     select,
     sqrt,
     to_f32,
     to_i32,
     to_u32,
 )
+from tritoninit.coefficients import LN2, MINUS_LN2, C, L, P, Q, R, S, W
 
 Four = tuple[F32, F32, F32, F32]
 Params = tuple[np.float32, ...]
 
 ONE = np.float32(1.0)
+TWO = np.float32(2.0)
 TWO_M32 = np.float32(2.0**-32)
 TWO_M33 = np.float32(2.0**-33)
-BELOW_ONE = np.float32(1.0 - 2.0**-24)
+TWO_M31 = np.float32(2.0**-31)
+BELOW_TWO = np.float32(2.0**-31 - 2.0**-55)  # times 2**32, the largest float32 below 2
+EXCESS = np.float32(-0.75 * 2.0**-29)  # three quarters of what that adds to -2 ln(u) / 64
+LEAST = np.float32(2.0**-24)
 LOW24 = np.uint64(0xFFFFFF)
 ALL32 = np.uint64(0xFFFFFFFF)
-TWO = np.uint64(2)
-HALF_QUADRANT = np.uint64(1 << 29)
+ONE_BIT = np.uint64(1)
 SIGN = np.uint64(1 << 31)
-ODD_QUADRANT = np.uint64(1 << 30)
-
-# -ln(1 + m) / m on [sqrt(1/2) - 1, sqrt(2) - 1]; minimax, relative error of the log 2^-22.8.
-L0 = np.float32(-0.99999986432666219)
-L1 = np.float32(0.50000283668269009)
-L2 = np.float32(-0.33336655837834056)
-L3 = np.float32(0.24972379477242058)
-L4 = np.float32(-0.19862963841165371)
-L5 = np.float32(0.17199977782501714)
-L6 = np.float32(-0.16456213909764451)
-L7 = np.float32(0.10501727808737134)
+QUARTER = np.uint64((1 << 31) + 1)
+ODD = np.int32(1)
+EVEN = np.int32(-2)
+ONE_BITS = np.int32(0x3F800000)
 SQRT_HALF_BITS = np.int32(0x3F3504F3)
 EXPONENT_MASK = np.int32(-(1 << 23))
-MINUS_LN2 = np.float32(-0.69314718055994531 * 2.0**-23)
-
-# sqrt(2) sin(pi/2 x) / x and sqrt(2) cos(pi/2 x) in x^2, |x| <= 1/2; relative 2^-28.2, 2^-24.9.
-S0 = np.float32(2.2214414618872417)
-S1 = np.float32(-0.91353028627172499)
-S2 = np.float32(0.11268458305822639)
-S3 = np.float32(-0.006507727070196027)
-C0 = np.float32(1.4142135162527816)
-C1 = np.float32(-1.744710551866877)
-C2 = np.float32(0.35863741334128726)
-C3 = np.float32(-0.028847950840267365)
-
-# sqrt(2) erfinv(x) / x as P(v) / Q(v), v = 1 - x^2, for |z| <= 2; relative error 2^-23.8.
-P0 = np.float32(3.110516889981463)
-P1 = np.float32(131.51704935730933)
-P2 = np.float32(755.3629661614497)
-P3 = np.float32(739.9721829276095)
-P4 = np.float32(67.79226770667972)
-Q1 = np.float32(57.39533767603328)
-Q2 = np.float32(451.4982928217161)
-Q3 = np.float32(686.717491993629)
-Q4 = np.float32(158.00127458219498)
-
-# sqrt(2) erfinv(x) / x in w - 2.75, w = -ln(1 - x^2) <= 5.5, so |z| <= 3.08; relative 2^-22.4.
 W_CENTRE = np.float32(2.75)
-W0 = np.float32(2.210118506175788)
-W1 = np.float32(0.34553624140667502)
-W2 = np.float32(-0.0071230942668758577)
-W3 = np.float32(-0.0014707722140203138)
-W4 = np.float32(0.00029655926138019522)
-W5 = np.float32(-1.2424503959596797e-05)
-W6 = np.float32(-3.8830172058918427e-06)
-W7 = np.float32(4.9989997994384224e-07)
-W8 = np.float32(1.8437646391385864e-08)
 
 
 def uniform(word: U64, scale: np.float32, low: np.float32) -> F32:
@@ -107,45 +66,81 @@ def neg_log(u: F32) -> F32:
     bits = bits_of_f32(u)
     exponent = (bits - SQRT_HALF_BITS) & EXPONENT_MASK
     m = f32_of_bits(bits - exponent) - ONE
-    r = fma(L7, m, L6)
-    r = fma(r, m, L5)
-    r = fma(r, m, L4)
-    r = fma(r, m, L3)
-    r = fma(r, m, L2)
-    r = fma(r, m, L1)
-    r = fma(r, m, L0)
+    r = fma(L[7], m, L[6])
+    r = fma(r, m, L[5])
+    r = fma(r, m, L[4])
+    r = fma(r, m, L[3])
+    r = fma(r, m, L[2])
+    r = fma(r, m, L[1])
+    r = fma(r, m, L[0])
     return fma(to_f32(exponent), MINUS_LN2, r * m)
 
 
-def normal_pair(radius_word: U64, angle_word: U64) -> tuple[F32, F32]:
-    """Two standard normals by Box and Muller (1958): sqrt(-2 ln u) (cos t, sin t).
+def radius(word: U64) -> F32:
+    """sqrt(-2 ln u) / 8 for u = (word + 1/2) / 2**32, never 0.
 
-    t = 2 pi (angle_word + 1/2) / 2**32 is reduced to a quadrant and x in [-1/2, 1/2) quarter
-    turns with integer operations.  sqrt(2) sits in the coefficients of sine and cosine.  The
-    radius is never 0, so no standard normal is.
+    2 u = 2**-e (2 + m) with m in [-1, 0), so that both terms of -ln u are positive.  The scale
+    is a power of two; with it a radius times any float32 is no infinity.
     """
-    radius = sqrt(neg_log(minimum(fraction(radius_word), BELOW_ONE)))
-    quadrant = angle_word + HALF_QUADRANT
-    x = fma(to_f32(to_i32(to_u32(angle_word << TWO))), TWO_M32, TWO_M33)
-    q = x * x
-    s = fma(S3, q, S2)
-    s = fma(s, q, S1)
-    s = fma(s, q, S0)
-    s = s * x
-    c = fma(C3, q, C2)
-    c = fma(c, q, C1)
-    c = fma(c, q, C0)
-    odd = (quadrant & ODD_QUADRANT) != 0
-    cosine = select(odd, s, c)
-    sine = select(odd, c, s)
-    cosine_sign = to_u32((quadrant ^ (quadrant << np.uint64(1))) & SIGN)
-    sine_sign = to_u32(quadrant & SIGN)
-    return radius * flip(cosine, cosine_sign), radius * flip(sine, sine_sign)
+    bits = bits_of_f32(fma(to_f32(to_u32(word)), BELOW_TWO, TWO_M32))
+    halvings = ~bits & ONE_BITS
+    m = f32_of_bits(bits | ONE_BITS) - TWO
+    r = fma(R[7], m, R[6])
+    r = fma(r, m, R[5])
+    r = fma(r, m, R[4])
+    r = fma(r, m, R[3])
+    r = fma(r, m, R[2])
+    r = fma(r, m, R[1])
+    r = fma(r, m, R[0])
+    return root(fma(to_f32(halvings), LN2, fma(r, m, EXCESS)))
 
 
-def flip(x: F32, sign: U32) -> F32:
-    """x with its sign bit toggled where ``sign`` has bit 31 set."""
-    return f32_of_bits(bits_of_f32(x) ^ to_i32(sign))
+def root(x: F32) -> F32:
+    """The correctly rounded square root of x with the lowest bit of its significand set.
+
+    ``kernels/sampling.py`` says why the bit, as for the condition of ``reciprocal``.
+    """
+    return sqrt(f32_of_bits(bits_of_f32(x) | ODD))
+
+
+def reciprocal(x: F32) -> F32:
+    """1 / x, correctly rounded; the bits of x's significand may not all be set."""
+    return divide(ONE, x)
+
+
+def direction(word: U64) -> tuple[F32, F32]:
+    """8 (cos t, sin t) for t = 2 pi (k + 1/2) / 2**32, k = (word - 1) mod 2**31; neither is 0.
+
+    x in [-1, 1] is what t lacks to a quarter turn, in quarter turns.
+    """
+    x = to_f32(to_i32(to_u32(QUARTER - (word << ONE_BIT)))) * TWO_M31
+    w = fma(-x, x, ONE)
+    s = fma(S[4], w, S[3])
+    s = fma(s, w, S[2])
+    s = fma(s, w, S[1])
+    s = fma(s, w, S[0])
+    c = fma(C[4], w, C[3])
+    c = fma(c, w, C[2])
+    c = fma(c, w, C[1])
+    c = fma(c, w, C[0])
+    return s * x, fma(c, w, LEAST)
+
+
+def flip(x: F32, word: U64) -> F32:
+    """-x where bit 31 of the word is set, else x."""
+    return f32_of_bits(bits_of_f32(x) ^ to_i32(to_u32(word & SIGN)))
+
+
+def normal_pair(
+    radius_word: U64, angle_word: U64, std: np.float32, mean: np.float32
+) -> tuple[F32, F32]:
+    """Two normals by Box and Muller (1958): mean + std sqrt(-2 ln u) (cos t, sin t).
+
+    The highest bit of the angle's word adds half a turn to t.
+    """
+    scale = flip(radius(radius_word) * std, angle_word)
+    cosine, sine = direction(angle_word)
+    return fma(scale, cosine, mean), fma(scale, sine, mean)
 
 
 def signed_fraction(word: U64, scale: np.float32, centre: np.float32) -> F32:
@@ -156,15 +151,19 @@ def signed_fraction(word: U64, scale: np.float32, centre: np.float32) -> F32:
 def central_rational(x: F32) -> F32:
     """sqrt(2) erfinv(x), |x| <= erf(sqrt(2)): a quotient of polynomials in 1 - x^2."""
     v = fma(-x, x, ONE)
-    p = fma(P4, v, P3)
-    p = fma(p, v, P2)
-    p = fma(p, v, P1)
-    p = fma(p, v, P0)
-    q = fma(Q4, v, Q3)
-    q = fma(q, v, Q2)
-    q = fma(q, v, Q1)
-    q = fma(q, v, ONE)
-    return divide(x * p, q)
+    p = fma(P[4], v, P[3])
+    p = fma(p, v, P[2])
+    p = fma(p, v, P[1])
+    p = fma(p, v, P[0])
+    return x * p * reciprocal(denominator(v))
+
+
+def denominator(v: F32) -> F32:
+    """Q(v); for no v in use are all bits of its significand set."""
+    q = fma(Q[4], v, Q[3])
+    q = fma(q, v, Q[2])
+    q = fma(q, v, Q[1])
+    return fma(q, v, Q[0])
 
 
 def central_log(x: F32) -> F32:
@@ -173,14 +172,14 @@ def central_log(x: F32) -> F32:
     The form is M. Giles's ("Approximating the erfinv function", GPU Computing Gems 2, 2010).
     """
     w = neg_log(fma(-x, x, ONE)) - W_CENTRE
-    r = fma(W8, w, W7)
-    r = fma(r, w, W6)
-    r = fma(r, w, W5)
-    r = fma(r, w, W4)
-    r = fma(r, w, W3)
-    r = fma(r, w, W2)
-    r = fma(r, w, W1)
-    r = fma(r, w, W0)
+    r = fma(W[8], w, W[7])
+    r = fma(r, w, W[6])
+    r = fma(r, w, W[5])
+    r = fma(r, w, W[4])
+    r = fma(r, w, W[3])
+    r = fma(r, w, W[2])
+    r = fma(r, w, W[1])
+    r = fma(r, w, W[0])
     return x * r
 
 
@@ -190,9 +189,9 @@ def tail_distance(log_survival: F32, p: Params) -> F32:
     In units of p's scale: l P(s) / (1 + r), r = sqrt(1 + c l); ``truncated.py`` derives the
     form and fits the coefficients p[3:13] of P for the bound.
     """
-    r = sqrt(fma(log_survival, p[0], ONE))
-    reciprocal = divide(ONE, r + ONE)
-    s = fma(reciprocal, p[1], p[2])
+    r = root(fma(log_survival, p[0], ONE))
+    g = reciprocal(f32_of_bits(bits_of_f32(r + ONE) & EVEN))
+    s = fma(g, p[1], p[2])
     y = fma(p[12], s, p[11])
     y = fma(y, s, p[10])
     y = fma(y, s, p[9])
@@ -202,7 +201,7 @@ def tail_distance(log_survival: F32, p: Params) -> F32:
     y = fma(y, s, p[5])
     y = fma(y, s, p[4])
     y = fma(y, s, p[3])
-    return log_survival * reciprocal * y
+    return log_survival * g * y
 
 
 def one_tail(word: U64, p: Params) -> F32:
@@ -241,16 +240,19 @@ def uniform4(r0: U64, r1: U64, r2: U64, r3: U64, p: Params) -> Four:
 
 def normal4(r0: U64, r1: U64, r2: U64, r3: U64, p: Params) -> Four:
     """p = (std, mean)."""
-    z0, z1 = normal_pair(r0, r1)
-    z2, z3 = normal_pair(r2, r3)
-    return fma(z0, p[0], p[1]), fma(z1, p[0], p[1]), fma(z2, p[0], p[1]), fma(z3, p[0], p[1])
+    return (*normal_pair(r0, r1, p[0], p[1]), *normal_pair(r2, r3, p[0], p[1]))
 
 
 def clamped_normal4(r0: U64, r1: U64, r2: U64, r3: U64, p: Params) -> Four:
     """p = (std, mean, low, high)."""
-    z0, z1 = normal_pair(r0, r1)
-    z2, z3 = normal_pair(r2, r3)
-    return scaled(z0, p, 0), scaled(z1, p, 0), scaled(z2, p, 0), scaled(z3, p, 0)
+    z0, z1 = normal_pair(r0, r1, p[0], p[1])
+    z2, z3 = normal_pair(r2, r3, p[0], p[1])
+    return (
+        clamp(z0, p[2], p[3]),
+        clamp(z1, p[2], p[3]),
+        clamp(z2, p[2], p[3]),
+        clamp(z3, p[2], p[3]),
+    )
 
 
 def rational4(r0: U64, r1: U64, r2: U64, r3: U64, p: Params) -> Four:

@@ -27,6 +27,7 @@ LAWSON_ROUNDS = 600
 LAWSON_POINTS = 6000
 ROOT_HALF = mp.sqrt(mp.mpf(1) / 2)
 ROOT_2 = mp.sqrt(2)
+RADIUS_UNIT = mp.mpf(8)  # the radius is computed in units of it
 W_CENTRE = mp.mpf("2.75")
 RATIONAL_REACH = 2.0  # sigma
 
@@ -84,15 +85,20 @@ def log_weight(m: Any) -> Any:
     return max(m / (mp.log(2) - mp.log1p(m)), mp.mpf("1e-3"))
 
 
-def sine(q: Any) -> Any:
-    """sqrt(2) sin(pi/2 x) / x in q = x**2."""
-    x = mp.sqrt(q)
-    return ROOT_2 * mp.sin(mp.pi / 2 * x) / x if q > 0 else ROOT_2 * mp.pi / 2
+def square(m: Any) -> Any:
+    """-2 ln(1 + m / 2) / m, over the square of RADIUS_UNIT."""
+    return -2 * mp.log1p(m / 2) / m / RADIUS_UNIT**2 if m != 0 else -1 / RADIUS_UNIT**2
 
 
-def cosine(q: Any) -> Any:
-    """sqrt(2) cos(pi/2 x) in q = x**2."""
-    return ROOT_2 * mp.cos(mp.pi / 2 * mp.sqrt(q))
+def sine(w: Any) -> Any:
+    """RADIUS_UNIT sin(pi/2 x) / x in w = 1 - x**2."""
+    x = mp.sqrt(1 - w)
+    return RADIUS_UNIT * (mp.sin(mp.pi / 2 * x) / x if x > 0 else mp.pi / 2)
+
+
+def cosine(w: Any) -> Any:
+    """RADIUS_UNIT cos(pi/2 x) / w in w = 1 - x**2."""
+    return RADIUS_UNIT * (mp.cos(mp.pi / 2 * mp.sqrt(1 - w)) / w if w > 0 else mp.pi / 4)
 
 
 def inverse_erf(w: Any) -> Any:
@@ -134,11 +140,12 @@ def lawson(
 def polynomials() -> dict[str, tuple[list[Any], Any]]:
     """Coefficients, lowest power first, and the largest relative error, by their prefix."""
     with mp.workdps(DIGITS):
-        quarter = mp.mpf(1) / 4
+        zero, one = mp.mpf(0), mp.mpf(1)
         return {
             "L": remez(log_ratio, 7, ROOT_HALF - 1, ROOT_2 - 1, log_weight),
-            "S": remez(sine, 3, mp.mpf(0), quarter, lambda q: 1 / sine(q)),
-            "C": remez(cosine, 3, mp.mpf(0), quarter, lambda q: 1 / cosine(q)),
+            "R": remez(square, 7, -one, zero, lambda m: 1 / abs(square(m))),
+            "S": remez(sine, 4, zero, one, lambda w: 1 / sine(w)),
+            "C": remez(cosine, 4, zero, one, lambda w: 1 / cosine(w)),
             "W": remez(
                 lambda t: inverse_erf(t + W_CENTRE),
                 8,

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from scipy import special
 
 from tests.battery.lags import lag_products
@@ -59,10 +60,11 @@ class Between:
 
     def add(self, x: Floats) -> None:
         """Take as many elements of each stream; one stream a row."""
-        y = squares(x)
-        self.sums["values"] += x @ x.T
-        self.sums["squares"] += y @ y.T
-        self.sums["mixed"] += x @ y.T
+        # torch's products, which keep to its number of threads.
+        values, second = torch.from_numpy(x), torch.from_numpy(squares(x))
+        self.sums["values"] += (values @ values.T).numpy()
+        self.sums["squares"] += (second @ second.T).numpy()
+        self.sums["mixed"] += (values @ second.T).numpy()
         self.terms += x.shape[1]
 
     def p_values(self) -> dict[str, float]:

@@ -95,17 +95,23 @@ class Word:
     def __and__(self, other: Any) -> Word:
         return self._new(self.value & int(other))
 
+    def __xor__(self, other: Any) -> Word:
+        return self._new(self.value ^ int(other))
+
     def __or__(self, other: Any) -> Word:
         return self._new(self.value | int(other))
 
-    def __xor__(self, other: Any) -> Word:
-        return self._new(self.value ^ int(other))
+    def __invert__(self) -> Word:
+        return self._new(~self.value)
 
     def __add__(self, other: Any) -> Word:
         return self._new(self.value + int(other))
 
     def __sub__(self, other: Any) -> Word:
         return self._new(self.value - int(other))
+
+    def __rsub__(self, other: Any) -> Word:
+        return self._new(int(other) - self.value)
 
     def __lshift__(self, other: Any) -> Word:
         return self._new(self.value << int(other))
@@ -163,7 +169,6 @@ OPERATIONS: dict[str, Any] = {
     "divide": divide,
     "select": lambda condition, a, b: a if condition else b,
     "clamp": clamp,
-    "minimum": lambda a, b: a if a.value < Single.of(b).value else Single.of(b),
     "to_u32": lambda x: Word(x.value, 32),
     "to_i32": lambda x: Word(x.value, 32, True),
     "to_f32": lambda x: Single(Fraction(x.value)),

@@ -65,12 +65,10 @@ def operation(out, OPERATION: tl.constexpr, SIZE: tl.constexpr):
     """One floating-point operation an element, and nothing else."""
     lanes = tl.arange(0, SIZE)
     value = tl.load(out + lanes)
-    double: tl.constexpr = out.dtype.element_ty.primitive_bitwidth == 64
     if OPERATION == "sqrt_rn":
-        value = tl.sqrt(value) if double else tl.sqrt_rn(value)
+        value = tl.sqrt(value)
     elif OPERATION == "div_rn":
-        divisor = tl.load(out + SIZE + lanes)
-        value = value / divisor if double else tl.div_rn(value, divisor)
+        value = value / tl.load(out + SIZE + lanes)
     elif OPERATION == "approximate":
         value = tl.log(tl.sqrt(value))
     else:

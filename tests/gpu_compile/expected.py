@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 KERNELS = Path(__file__).parents[2] / "kernels"
-COUNTED = {"fma": "fma", "sqrt_rn": "sqrt_rn", "div_rn": "div_rn", "sqrt": "sqrt_rn"}
+COUNTED = {"fma": "fma", "rsqrt": "rsqrt", "sqrt": "sqrt_rn"}
 LANES = 4  # samples that ``sample4`` makes
 DOUBLE_LANES = 2
 
@@ -44,7 +44,7 @@ def taken(statements: list[ast.stmt], kind: str) -> list[ast.stmt]:
 
 
 def operations(kind: str, double: bool = False, function: str = "") -> Counter[str]:
-    """fma, sqrt_rn and div_rn in the samples that a block gives of a kind.
+    """fma and rsqrt, of float64 sqrt_rn and div_rn, in the samples that a block gives of a kind.
 
     float64 writes them ``tl.sqrt`` and ``/``, never in a loop, and has no fma.
     """

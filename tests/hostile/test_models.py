@@ -1,5 +1,7 @@
 """Models of odd structure, and whole-model calls that are cut short: all is filled, or nothing."""
 
+import copy
+import pickle
 import threading
 
 import numpy as np
@@ -39,6 +41,18 @@ def test_a_model_without_tensors_has_an_empty_plan(make):
     assert tritoninit.materialize(make(), "cpu").fills == ()
     assert tritoninit.simulate(make(), {}) == {}
     assert int(tritoninit.fingerprint(make()), 16) == 0
+
+
+@pytest.mark.parametrize("way", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+def test_plans_and_recorded_models_may_be_copied(way):
+    with tritoninit.record():
+        model = nn.MultiheadAttention(8, 2)
+    plan = tritoninit.plan(model)
+    assert way(plan) == plan
+    copied = way(model)
+    tritoninit.materialize(model, "cpu")
+    tritoninit.materialize(copied, "cpu")
+    assert tritoninit.fingerprint(copied) == tritoninit.fingerprint(model)
 
 
 def test_a_module_under_two_names_is_filled_once_and_stays_one():

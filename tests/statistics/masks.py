@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from scipy import stats
 
 from tests.statistics.checks import chi_square
@@ -30,7 +31,8 @@ def pairs_p_value(zeros: Zeros) -> float:
     rows, columns = zeros.shape
     size = int(zeros[:, 0].sum())
     probability = size * (size - 1) / (rows * (rows - 1))
-    together = (zeros.astype(np.float64) @ zeros.T.astype(np.float64))[np.triu_indices(rows, 1)]
+    ones = torch.from_numpy(zeros).to(torch.float64)
+    together = (ones @ ones.T).numpy()[np.triu_indices(rows, 1)]
     spread = math.sqrt(columns * probability * (1 - probability))
     largest = float(np.max(np.abs(together - columns * probability))) / spread
     return min(1.0, 2 * float(stats.norm.sf(largest)) * together.size)

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import tritoninit
-from tritoninit import Key, init, names, sampling, stream
+from tritoninit import Key, coefficients, init, names, sampling, stream
 from tritoninit.digest import element, header
 from tritoninit.init import distributions
 
@@ -77,9 +77,13 @@ def test_the_worked_fingerprint() -> None:
 
 def test_the_constants_are_those_of_the_code() -> None:
     stated = re.findall(r"`([A-Z_0-9]+)=([0-9a-f]{8})`", STREAM)
-    assert len(stated) == 36
+    assert len(stated) == 50
     for name, bits in stated:
-        assert f"{int(np.float32(getattr(sampling, name)).view(np.uint32)):08x}" == bits, name
+        if name[0] in "LRSCPQW" and name[1:].isdigit():
+            value = getattr(coefficients, name[0])[int(name[1:])]
+        else:
+            value = getattr(sampling, name)
+        assert f"{int(np.float32(value).view(np.uint32)):08x}" == bits, name
 
 
 def test_the_stream_version_is_stated() -> None:

@@ -18,7 +18,8 @@ OPTIONAL = {
 # A module may import modules of its own layer and of the layers above it in this table.
 LAYERS = [
     {"stream", "region", "sharding", "names", "digest"},
-    {"arith", "philox", "special", "recipe", "sampling", "sampling64", "sparse", "truncated"},
+    {"arith", "coefficients", "philox", "special", "recipe", "sampling", "sampling64", "sparse"},
+    {"truncated"},
     {"sampler"},
     {"backends"},
     {"orthogonal", "layout", "dtensor", "generator", "oracle", "plan"},

@@ -128,6 +128,25 @@ def test_the_first_column_is_the_normalised_first_column_of_normals() -> None:
     assert torch.allclose(q[:, 0], 2.0 * g[:, 0] / g[:, 0].norm(), rtol=0, atol=1e-14)
 
 
+@pytest.mark.parametrize("shape", [(12, 7), (7, 12), (9, 9), (1, 1)])
+def test_the_product_is_the_streams(shape: tuple[int, int]) -> None:
+    """H_1 ... H_n S as STREAM.md has it, one whole reflection after the other."""
+    g = init.normal_(torch.empty(shape, dtype=torch.float64), generator=KEY)
+    g = g if shape[0] >= shape[1] else g.T
+    q = torch.eye(g.shape[0], dtype=torch.float64)
+    signs = torch.zeros_like(g)
+    for k in range(g.shape[1]):
+        x = torch.cat([torch.zeros(k, dtype=torch.float64), g[k:, k]])
+        sign = -1.0 if x[k] > 0 else 1.0
+        u = x.clone()
+        u[k] -= sign * x.norm()
+        signs[k, k] = sign
+        q -= 2 * torch.outer(q @ u, u) / u.dot(u)
+    q = q @ signs
+    expected = q if shape[0] >= shape[1] else q.T
+    assert torch.allclose(made(shape, 2.0), 2.0 * expected, rtol=0, atol=1e-14)
+
+
 @pytest.mark.parametrize(
     ("capability", "hip", "on_host"),
     [

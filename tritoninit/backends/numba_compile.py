@@ -25,7 +25,7 @@ import numpy as np
 from numba import types as nbt
 from numba.extending import intrinsic
 
-from tritoninit import arith, philox, sampling, sampling64
+from tritoninit import arith, coefficients, philox, sampling, sampling64
 
 logger = logging.getLogger("tritoninit")
 
@@ -121,7 +121,7 @@ def compiled_scope(module: types.ModuleType) -> dict[str, Any]:
 def source_hash() -> str:
     """A hash of everything the kernels are made from."""
     digest = hashlib.blake2b(digest_size=6)
-    for module in (arith, philox, sampling, sampling64):
+    for module in (arith, coefficients, philox, sampling, sampling64):
         digest.update(inspect.getsource(module).encode())
     for path in sorted(Path(__file__).parent.glob("numba_*.py")):
         digest.update(path.read_bytes())

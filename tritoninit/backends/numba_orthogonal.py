@@ -35,7 +35,11 @@ BYTES = 8
 
 def strip_shape() -> tuple[int, int]:
     """(doubles in a register, columns of a strip) for this processor."""
-    return WIDE if llvmlite.binding.get_host_cpu_features().get("avx512f") else NARROW
+    try:
+        features = llvmlite.binding.get_host_cpu_features()
+    except RuntimeError:  # LLVM cannot tell
+        return NARROW
+    return WIDE if features.get("avx512f") else NARROW
 
 
 def group_start(g: int, rows: int) -> int:

@@ -14,8 +14,12 @@ arguments are wider:
 - a ``DTensor``, on any placement, is given this rank's part of the unsharded tensor, without a
   collective: every rank calls with the same key, or under the same ``torch.manual_seed``.
 
-bfloat16 and float16 values are the float32 values rounded once.  Meta tensors are returned as
-they are and consume nothing.
+bfloat16 and float16 values are the float32 values rounded once.  Meta and fake tensors are
+returned as they are and consume nothing.
+
+The kernels are no operations of torch.  Under ``torch.compile`` a call breaks the graph and runs
+as it does without; under ``make_fx``, ``torch.export`` and ``torch.jit.trace`` it is a
+RuntimeError, as is a draw from a generator while a CUDA graph is captured.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ after them.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,7 @@ from tritoninit.recording.calls import intercepted
 from tritoninit.recording.collector import paused
 from tritoninit.recording.construction import (
     Construction,
+    already_ran,
     constructions_of,
     is_recording,
     record_construction,
@@ -32,7 +34,7 @@ from tritoninit.recording.keying import Keying
 from tritoninit.recording.literals import LiteralMode
 from tritoninit.recording.operations import OperationMode
 from tritoninit.recording.options import Options
-from tritoninit.recording.program import compiled
+from tritoninit.recording.program import ProgramError, compiled
 from tritoninit.recording.recorder import Recorder
 from tritoninit.recording.repeat import copy, memory_for, repeat
 from tritoninit.recording.shadows import Shadows
@@ -79,13 +81,18 @@ class Recording:
     def plan(self, key: Key) -> Plan:
         """The plan under a root key."""
         keying = Keying(key, self.every)
-        fills = tuple(Fill(**_facts(t, t.dtype), **_writes(t, keying)) for t in self.targets)
-        left = tuple(
-            Left(**_facts(target, target.tensor.dtype), writes=(), origin=self.left[target.name])
-            for target in self.every
-            if target.name in self.left
-        )
-        return Plan(key, fills, left)
+        fills: list[Fill] = []
+        left: list[Left] = []
+        for target in self.every:
+            reason = self.left.get(target.name)
+            if reason is None:
+                fills.append(Fill(**_facts(target, target.dtype), **_writes(target, keying)))
+                continue
+            with suppress(ProgramError):
+                _writes(target, keying)  # its draws belong to it all the same
+            facts = _facts(target, target.tensor.dtype)
+            left.append(Left(**facts, writes=(), origin=reason))
+        return Plan(key, tuple(fills), tuple(left))
 
 
 @paused()
@@ -111,9 +118,8 @@ def record_model(
     with shadows.in_place():
         filled = _begin(recorder, targets, constructions)
         began = recorder.now()
-        ran = set().union(*(construction.ran for construction in constructions))
         with intercepted(recorder), LiteralMode(recorder), OperationMode(recorder):
-            initialise(model, recorder, targets, init_fn, Built(filled, ran))
+            initialise(model, recorder, targets, init_fn, Built(filled, already_ran(model)))
         for state in shadows.states:
             state.check_structure()
         values = list(_values(recorder, shadows))

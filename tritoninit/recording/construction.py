@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
@@ -18,33 +18,71 @@ from tritoninit.recording.initialise import OWN, WHOLE
 from tritoninit.recording.literals import LiteralMode
 from tritoninit.recording.operations import OperationMode
 from tritoninit.recording.recorder import Recorder
-from tritoninit.recording.targets import TABLES, Target, make_shadow
+from tritoninit.recording.targets import TABLES, RecordError, Target, make_shadow
 from tritoninit.recording.trace import Ref, view_of
 
+TAG = "_tritoninit_recorded"
+LOST = "lost"
 NAMED = frozenset({"__init__", *OWN, *WHOLE})
 
 
 class Held(NamedTuple):
-    """What a module's tensor was at the end of the record, and its version counter then.
+    """What a module's tensor was at the end of the record, its id and its version counter then.
 
     ``tensor`` shares the counter, whatever became of the tensor since.
     """
 
     value: Ref
+    identity: int
     version: int
     tensor: Tensor
 
 
+class Recorded:
+    """What is known of a module, among its attributes, so that a deep copy of it has it too.
+
+    ``held`` says what its tensors were at the end of the record, ``ran`` which whole-model init
+    code constructors ran on it.  In a stored module a word is left of it.
+    """
+
+    def __init__(self, construction: Construction, ran: Iterable[str] = ()) -> None:
+        self.construction = construction
+        self.held: dict[tuple[str, str], Held] = {}
+        self.ran = set(ran)
+
+    def __deepcopy__(self, _: object) -> Recorded:
+        return self
+
+    def __reduce__(self) -> tuple[type, tuple[str]]:
+        return str, (LOST,)
+
+
+def recorded(module: nn.Module) -> Recorded | None:
+    """What a record says of a module.
+
+    Raises:
+        RecordError: it was recorded, stored and loaded, and still has tensors on meta.
+    """
+    found: Recorded | str | None = vars(module).get(TAG)
+    if not isinstance(found, str):
+        return found
+    for kind, table in TABLES.items():
+        for key, tensor in getattr(module, table).items():
+            if tensor is not None and tensor.is_meta:
+                raise RecordError(
+                    f"{key} ({kind} of {type(module).__name__}) was recorded, and the record is"
+                    " not stored with a module; build it under record() again"
+                )
+    return None
+
+
 class Construction(Recorder):
-    """What constructors did.  ``held`` says what each module's tensors were at the end."""
+    """What constructors did."""
 
     def __init__(self) -> None:
         super().__init__()
         self.modules: weakref.WeakSet[nn.Module] = weakref.WeakSet()
-        self.held: weakref.WeakKeyDictionary[nn.Module, dict[tuple[str, str], Held]] = (
-            weakref.WeakKeyDictionary()
-        )
-        self.ran: set[tuple[type, str]] = set()
+        self.thread = threading.get_ident()
 
     @property
     def origin(self) -> str:
@@ -58,18 +96,23 @@ class Construction(Recorder):
                 if isinstance(module, nn.Module):
                     found = found or f"{code.co_name} of {type(module).__name__}"
                     if code.co_name in WHOLE:
-                        self.ran.add((type(module), code.co_name))
+                        tag = vars(module).setdefault(TAG, Recorded(self))
+                        tag.ran.add(code.co_name)
             frame = frame.f_back  # type: ignore[assignment]
         return found or "record()"
 
     def finish(self) -> None:
         """Note what every module holds, and put on meta what escaped it."""
-        escaped: dict[int, Tensor] = {}
+        escaped: dict[int, tuple[Tensor, Tensor]] = {}  # the first keeps its id
         every: set[nn.Module] = set()
         for top in list(self.modules):
             every.update(() if top in every else top.modules())
         for module in every:
-            held = self.held[module] = {}
+            before = recorded(module)
+            if before is not None and before.construction is not self:
+                self._check_kept(module)
+                continue
+            tag = vars(module)[TAG] = Recorded(self, before.ran if before else ())
             for kind, table in TABLES.items():
                 for key, tensor in getattr(module, table).items():
                     if not self.is_followed(tensor):
@@ -77,19 +120,29 @@ class Construction(Recorder):
                     memory = self.follow(tensor)
                     value = Ref(memory, self.now(), view_of(tensor), tensor.dtype)
                     if not tensor.is_meta:
-                        tensor = escaped.setdefault(id(tensor), make_shadow(tensor))
-                        getattr(module, table)[key] = tensor
-                    held[kind, key] = Held(value, _version(tensor), tensor.detach())
-            _built[module] = self
+                        made = escaped.setdefault(id(tensor), (tensor, make_shadow(tensor)))
+                        getattr(module, table)[key] = tensor = made[1]
+                    state = id(tensor), _version(tensor), tensor.detach()
+                    tag.held[kind, key] = Held(value, *state)
+
+    def _check_kept(self, module: nn.Module) -> None:
+        """Raise where a module of an earlier record was written to in this one."""
+        for kind, table in TABLES.items():
+            for key, tensor in getattr(module, table).items():
+                memory = self.memory(tensor)
+                if memory is not None and memory.events:
+                    raise RecordError(
+                        f"{key} ({kind} of {type(module).__name__}), which an earlier record()"
+                        " made, was written in a later one; build and write it in one"
+                    )
 
     def value_of(self, target: Target) -> Ref | None:
         """What the constructors gave to a tensor, which may have been replaced since."""
         memory = None if target.is_sharded else self.memory(target.tensor)
         if memory is not None:
             return Ref(memory, self.now(), view_of(target.tensor), target.tensor.dtype)
-        for slot in target.slots:
-            held = self.held.get(slot.module, {}).get((target.kind, slot.key))
-            if held is not None and held.value.view.shape == tuple(target.tensor.shape):
+        for held in self._held(target):
+            if held.value.view.shape == tuple(target.tensor.shape):
                 return held.value
         return None
 
@@ -98,15 +151,23 @@ class Construction(Recorder):
 
         A write through ``.data`` has a version counter of its own and is not seen.
         """
-        slots = (self.held.get(s.module, {}).get((target.kind, s.key)) for s in target.slots)
-        found = [held for held in slots if held is not None]
+        found = self._held(target)
         if any(_version(held.tensor) != held.version for held in found):
             return True
-        if target.is_sharded:
-            return bool(found) and target.tensor._version > 0  # none of those who shard writes
-        versions = [held.version for held in found]
-        recorded = self.memory(target.tensor) is not None
-        return recorded and bool(found) and _version(target.tensor) not in versions
+        if not target.is_sharded and any(id(target.tensor) == held.identity for held in found):
+            return False
+        # A shard or a copy begins with 0: those who make one do not write to it.
+        return bool(found) and _version(target.tensor) > 0
+
+    def _held(self, target: Target) -> list[Held]:
+        """What this record says of the places where modules hold the tensor."""
+        tags = ((recorded(slot.module), slot.key) for slot in target.slots)
+        held = (
+            tag.held.get((target.kind, key))
+            for tag, key in tags
+            if tag is not None and tag.construction is self
+        )
+        return [value for value in held if value is not None]
 
 
 def _version(tensor: Tensor) -> int:
@@ -114,19 +175,29 @@ def _version(tensor: Tensor) -> int:
     return 0 if tensor.is_inference() else tensor._version
 
 
-_built: weakref.WeakKeyDictionary[nn.Module, Construction] = weakref.WeakKeyDictionary()
-_active = threading.local()  # another thread's record() would not see this one's constructors
+class _Thread(threading.local):
+    construction: Construction | None = None  # of the record that is open
+
+
+_thread = _Thread()
 
 
 def constructions_of(model: nn.Module) -> list[Construction]:
     """The recordings in which the model's modules were built."""
-    found = {id(c): c for m in model.modules() if (c := _built.get(m)) is not None}
+    tags = (recorded(module) for module in model.modules())
+    found = {id(tag.construction): tag.construction for tag in tags if tag is not None}
     return list(found.values())
 
 
+def already_ran(model: nn.Module) -> set[tuple[int, str]]:
+    """The whole-model init code that constructors ran: (id of the module, method)."""
+    tags = ((module, recorded(module)) for module in model.modules())
+    return {(id(module), name) for module, tag in tags if tag is not None for name in tag.ran}
+
+
 def is_recording() -> bool:
-    """Whether a ``record()`` of this thread is open."""
-    return bool(getattr(_active, "is_open", False))
+    """Whether a ``record()`` is open in this thread."""
+    return _thread.construction is not None
 
 
 @contextmanager
@@ -139,7 +210,8 @@ def record_construction() -> Iterator[None]:
     construction = Construction()
 
     def registered(module: nn.Module, *_: Any) -> None:
-        construction.modules.add(module)
+        if threading.get_ident() == construction.thread:
+            construction.modules.add(module)
 
     with ExitStack() as stack:
         for hook in (
@@ -152,8 +224,8 @@ def record_construction() -> Iterator[None]:
         stack.enter_context(torch.device("meta"))
         stack.enter_context(LiteralMode(construction))
         stack.enter_context(OperationMode(construction))
-        _active.is_open = True
-        stack.callback(setattr, _active, "is_open", False)
+        _thread.construction = construction
+        stack.callback(setattr, _thread, "construction", None)
         yield
     if construction.failure is not None:
         raise construction.failure

@@ -21,10 +21,13 @@ WHOLE = ("initialize_weights", "init_weights")
 
 
 class Built(NamedTuple):
-    """What recorded constructors did: modules (by id) that they filled, methods that they ran."""
+    """What recorded constructors did: modules that they filled, methods that they ran on them.
+
+    Modules are given by their id.
+    """
 
     filled: set[int]
-    ran: set[tuple[type, str]]
+    ran: set[tuple[int, str]]
 
 
 def initialise(
@@ -59,7 +62,7 @@ def initialise(
             _run(recorder, name, module, method.__name__, method)
     if init_fn is None:
         for module, method in _outermost(model):
-            if id(module) in concerned and (type(module), method.__name__) not in built.ran:
+            if id(module) in concerned and (id(module), method.__name__) not in built.ran:
                 _run(recorder, names[id(module)], module, method.__name__, method)
 
 

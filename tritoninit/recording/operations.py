@@ -125,6 +125,7 @@ class OperationMode(TorchDispatchMode):
         for tensor in written:
             if not recorder.is_followed(tensor):
                 recorder.memories[self._storage(tensor)] = recorder.ref(tensor).memory
+                recorder.kept.append(tensor)
         refs, named = _mapped(args, recorder.ref), {}
         for key, value in kwargs.items():
             named[key] = _mapped(value, recorder.ref)

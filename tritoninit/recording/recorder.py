@@ -35,6 +35,7 @@ class Recorder:
         self.failure: RecordError | None = None
         self.sources: dict[str, Tensor] = {}
         self.memories: dict[int, Memory] = {}
+        self.kept: list[Tensor] = []  # so that their addresses are not given to others
         self.checked: set[object] = set()  # calls of initializers whose arguments are right
         self.modes = -1  # function modes that are open where no code of others opened one
         self._origin = ""
