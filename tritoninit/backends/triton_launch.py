@@ -104,7 +104,7 @@ def variant(kernel: Any, arguments: dict[str, Any]) -> tuple[Any, ...] | None:
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether a value is for Triton an int64 and nothing more, see ``sampling64.halves``."""
+    """Whether a value is for Triton an int64 and nothing more, see ``triton_.constants_of``."""
     return type(value) is int and 2**31 <= value < 2**63 and value % 2 == 1
 
 
