@@ -97,14 +97,18 @@ def measure(tensors: list[Tensor], quick: bool) -> dict[str, Timing]:
 def main() -> None:
     """Check, time, print, and write the file."""
     options = common.parser("orthogonal_ beside torch.nn.init's").parse_args()
+    deadline = common.Deadline(options.seconds)
     device = common.apply(options)
     check(device)
     facts = common.environment(device)
     print(common.describe(facts))
     single = QUICK_SHAPES if options.quick else SHAPES + LARGEST[device.type]
     many = QUICK_MANY if options.quick else MANY
+    skipped: dict[str, str] = {}
     results: list[dict[str, Any]] = []
     for count, shape in [(1, shape) for shape in single] + many:
+        if deadline.passed(f"{count} of {'x'.join(map(str, shape))}", skipped):
+            continue
         tensors = [torch.empty(shape, device=device) for _ in range(count)]
         timings = measure(tensors, options.quick)
         held = memory(tensors)
@@ -124,7 +128,7 @@ def main() -> None:
         row = dict(count=count, dtype="float32", shape=list(shape), timings=as_json(timings))
         results.append(row | {"memory_bytes": held, "operations": operations})
     document = {"benchmark": "orthogonal", "environment": facts, "quick": options.quick}
-    common.write_json(options.json, {**document, "results": results})
+    common.write_json(options.json, {**document, "not_timed": skipped, "results": results})
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ SIZES = {
     "cuda": "2^0,2^4,2^8,2^12,2^16,2^20,2^22,2^24,2^26,2^28,2^30,2^32",
 }
 QUICK_SIZES = "2^0,2^8,2^16,2^20"
-FEW = "2^0,2^20,2^26"  # float16, which differs from bfloat16 in the last conversion alone
+FEW = "2^0,2^10,2^20,2^26"  # of 16-bit floats on a CPU, and on a GPU of float16 alone
 SHARE = 4  # of the memory, for the tensor: torch's trunc_normal_ takes three times as much beside
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 Fill = Callable[[ModuleType, Tensor], Any]
@@ -101,7 +101,8 @@ def dtypes(text: str) -> list[str]:
 
 def sizes_of(options: argparse.Namespace, device: torch.device, dtype: str) -> list[int]:
     """The numbers of elements of a dtype that the memory has room for."""
-    usual = QUICK_SIZES if options.quick else FEW if dtype == "float16" else SIZES[device.type]
+    few = dtype == "float16" or (dtype == "bfloat16" and device.type == "cpu")
+    usual = QUICK_SIZES if options.quick else FEW if few else SIZES[device.type]
     most = common.memory(device) // (SHARE * DTYPES[dtype].itemsize)
     return [numel for numel in options.sizes or sizes(usual) if numel <= most]
 
