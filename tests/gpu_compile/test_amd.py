@@ -30,6 +30,18 @@ SPILLS = (".amdhsa_private_segment_fixed_size", ".vgpr_spill_count:", "; Scratch
 KEEP_SUBNORMALS = 3  # .amdhsa_float_denorm_mode_*: neither inputs nor outputs are flushed
 NEAREST_EVEN = 0
 
+# Instructions a sample of the whole listing: those of a full tile and of a partial one.
+BUDGET = {
+    ("uniform", "fp32"): 29,
+    ("uniform", "bf16"): 35.5,
+    ("normal", "fp32"): 47.5,
+    ("normal", "bf16"): 54.5,
+    ("rational", "fp32"): 49.5,
+    ("rational", "bf16"): 55.5,
+    ("tails", "fp32"): 80,
+    ("tails", "bf16"): 86.5,
+}
+
 ours = [variant for variant in variants(TARGET) if variant.kind not in BROKEN]
 all_kernels = pytest.mark.parametrize("variant", ours, ids=label)
 sampled = [variant for variant in ours if variant.kind in SAMPLERS]
@@ -76,6 +88,12 @@ def test_every_operation_was_written(listings: dict[str, Listings], variant: Var
     assert found["v_rsq_f32"] == written["rsqrt"] * kernel.samples // LANES
     assert found["v_sqrt_f32"] == found["v_div_fixup_f32"] == 0
     assert found["v_rcp_f32"] == base["v_rcp_f32"]
+
+
+@pytest.mark.parametrize("variant", BUDGET, ids="-".join)
+def test_instructions_a_sample(listings: dict[str, Listings], variant: tuple[str, str]) -> None:
+    kernel = listings[TARGET][Variant(*variant, "contiguous")]
+    assert mnemonics(kernel.amdgcn).total() / kernel.samples <= BUDGET[variant]
 
 
 @all_kernels
