@@ -55,17 +55,33 @@ EXACT = re.compile(
 FLOATING = re.compile(r"\.b?f(16|32|64)(x2)?\b")
 FUNCTIONS = re.compile(r"^(ex2|lg2|sin|cos|tanh|rcp|rsqrt)\b")
 
-# Instructions a sample on the path of a full tile, sm_90: float32 moves 4 bytes a sample.
-BUDGET = {"uniform": 15, "normal": 40, "rational": 42}
-# The same for float64, whose divisions and roots are many instructions.
+# Instructions a sample on the path of a full tile, on every target; they differ by 0.2 at most,
+# but for tails, by 1.1.  Float32 moves 4 bytes a sample, the others 2.
+BUDGET = {
+    ("uniform", "fp32"): 14.6,
+    ("uniform", "bf16"): 15.5,
+    ("normal", "fp32"): 31.3,
+    ("normal", "bf16"): 32.2,
+    ("clamped_normal", "fp32"): 33.3,
+    ("clamped_normal", "bf16"): 34.2,
+    ("rational", "fp32"): 33.7,
+    ("rational", "bf16"): 34.6,
+    ("log", "fp32"): 41.8,
+    ("log", "bf16"): 42.6,
+    ("tail", "fp32"): 66,
+    ("tail", "bf16"): 67,
+    ("tails", "fp32"): 67.5,
+    ("tails", "bf16"): 68.4,
+}
+# Of float64 on sm_90, whose divisions and roots are many instructions.
 DOUBLE_BUDGET = {"uniform": 29, "normal": 102, "tail": 245, "tails": 262}
-# The same for rows next to each other, and with gaps between them.
+# Of float32 on sm_90 for rows next to each other, and with gaps between them.
 ROWS_BUDGET = {
-    ("uniform", "fp32", "rows"): 16.5,
-    ("uniform", "bf16", "rows"): 17,
-    ("normal", "fp32", "rows"): 41.5,
-    ("normal", "bf16", "rows"): 42,
-    ("normal", "fp32", "padded rows"): 42.5,
+    ("uniform", "fp32", "rows"): 16.2,
+    ("uniform", "bf16", "rows"): 16.5,
+    ("normal", "fp32", "rows"): 32.8,
+    ("normal", "bf16", "rows"): 32.8,
+    ("normal", "fp32", "padded rows"): 33.9,
 }
 # More than the single fill of the same kind and dtype: to find the tile's entry and read it.
 TABLE_SHARE = 1.5
@@ -254,10 +270,13 @@ def test_instructions_a_sample_of_tables_of_rows(listings: dict[str, Listings], 
     assert many <= one + TABLE_SHARE
 
 
-@pytest.mark.parametrize("kind", BUDGET)
-def test_instructions_a_sample(listings: dict[str, Listings], kind: str) -> None:
-    kernel = listings["sm_90"][Variant(kind, "fp32", "contiguous")]
-    assert len(full_tile(kernel.sass)) / kernel.samples <= BUDGET[kind]
+@pytest.mark.parametrize("target", NVIDIA)
+@pytest.mark.parametrize("variant", BUDGET, ids="-".join)
+def test_instructions_a_sample(
+    listings: dict[str, Listings], target: str, variant: tuple[str, str]
+) -> None:
+    kernel = listings[target][Variant(*variant, "contiguous")]
+    assert len(full_tile(kernel.sass)) / kernel.samples <= BUDGET[variant]
 
 
 @pytest.mark.parametrize("target", NVIDIA)
