@@ -5,6 +5,7 @@
 #   make test        all tests; the Triton kernels run in Triton's interpreter
 #   make lint        ruff and mypy
 #   make battery     statistical tests of 2^34 normals and all streams of words, some 15 minutes
+#   make accuracy    the errors of the float32 samplers over all 2^32 words, some 10 minutes
 #   make bench       the benchmarks, into RESULTS
 #   make mutants     break the code in many ways and see that the tests notice (some minutes)
 #   make gpu-check   on a CUDA machine: conformance on the GPU, then the benchmarks
@@ -24,7 +25,7 @@ DEV_PACKAGES := scipy==1.17.1 mpmath==1.3.0 pytest==9.2.0 hypothesis==6.170.15 \
 INSTALL := -m pip install --quiet --disable-pip-version-check
 INSTALL_SELF := $(INSTALL) --no-deps --no-build-isolation --editable .
 
-.PHONY: demo test lint battery bench mutants gpu-check clean
+.PHONY: demo test lint accuracy battery bench mutants gpu-check clean
 .NOTPARALLEL:
 
 demo: .venv/run
@@ -46,6 +47,10 @@ lint: .venv/dev
 battery: .venv/dev
 	@echo "== battery"
 	$(BIN)/python -m tests.battery
+
+accuracy: .venv/dev
+	@echo "== accuracy"
+	$(BIN)/python -m tests.accuracy.sweep --out tests/accuracy/sweep.json
 
 bench: .venv/dev
 	@echo "== benchmarks"

@@ -134,10 +134,12 @@ def one_tail(word, p):
 
 @triton.jit
 def two_tails(word, p):
-    below = fraction(word) * constant(p, 35) + constant(p, 36)
+    share = fraction(word) * constant(p, 35)
+    x = share + constant(p, 38)
+    left = x < 0.0
     above = fraction(word ^ ALL64) * constant(p, 35) + constant(p, 37)
-    left = below < above
-    distance = tail_distance(neg_log(tl.where(left, below, above)), p)
+    t = tl.where(left, share + constant(p, 36), above)
+    distance = tail_distance(neg_log(t) + ((t - 1.0) + tl.where(left, -x, x)), p)
     return tl.where(left, -distance, distance)
 
 
@@ -156,7 +158,7 @@ def one_word(word, p, KIND: tl.constexpr):
         return scaled(one_tail(word, p), p, 37)
     else:
         tl.static_assert(KIND == "tails")
-        return scaled(two_tails(word, p), p, 38)
+        return scaled(two_tails(word, p), p, 39)
 
 
 @triton.jit

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from tritoninit.fill import fill
 from tritoninit.generator import key_of
-from tritoninit.layout import DTYPES, bytes_needed
+from tritoninit.layout import DTYPES, bytes_needed, is_watched
 from tritoninit.recipe import Dirac, Eye, Normal, Recipe, TruncNormal, Uniform
 from tritoninit.stream import Key
 
@@ -50,7 +50,7 @@ def fill_by_launch(tensor: Tensor, recipe: Recipe, generator: torch.Generator | 
     if _dispatch_keys(tensor).raw_repr() != PLAIN or not isinstance(recipe, RECIPES):
         return False
     dtype = DTYPES.get(tensor.dtype)
-    if dtype is None or not tensor.is_contiguous():
+    if dtype is None or not tensor.is_contiguous() or is_watched():
         return False
     if bytes_needed(tensor) > tensor.untyped_storage().nbytes():
         return False

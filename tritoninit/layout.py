@@ -69,6 +69,11 @@ def check_strided(tensor: Tensor) -> None:
         )
 
 
+def is_watched() -> bool:
+    """Whether operations go through a dispatch mode or a tracer of torch, which see no kernel."""
+    return torch._C._len_torch_dispatch_stack() > 0 or torch._C._get_tracing_state() is not None
+
+
 def _is_plain_subclass(kind: type[Tensor]) -> bool:
     return kind.__torch_dispatch__ is torch._C._disabled_torch_dispatch_impl
 

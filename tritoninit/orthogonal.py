@@ -68,8 +68,8 @@ def fill_matrices(matrices: Iterable[Matrix]) -> None:
     a GPU with slow float64.
 
     Memory beside the tensors, for m x n with m >= n: on the host 8 (m n - n^2 / 2) bytes for the
-    reflections, 1 GiB for a square of 16384, and 192 m bytes a thread (of matrices up to 200 x
-    200 up to 16 m n in all); on a GPU 8 m n bytes, or 32 MiB for a stack of small ones, and three
+    reflections, 1 GiB for a square of 16384, and 192 m bytes a thread (of matrices up to 256 x
+    256 up to 16 m n in all); on a GPU 8 m n bytes, or 32 MiB for a stack of small ones, and three
     panels of 256 columns.  Tensors that are neither float32 nor float64, or elsewhere than they
     are computed, also take a copy in float32.
 

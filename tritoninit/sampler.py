@@ -198,6 +198,8 @@ def _tail_constants(
     else:
         both = truncated.two_tails(bounds, word_bits, degree)
         fit, shares = both.fit, (both.mass, both.below, both.above)
+        if dtype.is_double:  # whose one form for bounds around the mean serves narrow ones, too
+            shares = (*shares, both.start)
         direction, origin = 1, recipe.mean
     scale = direction * float(fit.unit * Decimal(recipe.std))
     head = (fit.curvature, fit.scale, fit.centre, *fit.coefficients, *shares)

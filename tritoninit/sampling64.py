@@ -123,11 +123,15 @@ def one_tail(word: U64, p: Params) -> F64:
 
 
 def two_tails(word: U64, p: Params) -> F64:
-    """A truncated standard normal on both sides of its mean."""
-    below = fraction(word) * p[35] + p[36]
-    above = fraction(word ^ ALL64) * p[35] + p[37]
-    left = below < above
-    distance = tail_distance(neg_log(select(left, below, above)), p)
+    """A truncated standard normal on both sides of its mean: x = erf(z / sqrt 2) has its sign.
+
+    The tail t keeps its relative precision far out, abs(x) = 1 - t keeps it at the mean.
+    """
+    share = fraction(word) * p[35]
+    x = share + p[38]
+    left = x < 0
+    t = select(left, share + p[36], fraction(word ^ ALL64) * p[35] + p[37])
+    distance = tail_distance(neg_log(t) + ((t - ONE) + select(left, -x, x)), p)
     return select(left, -distance, distance)
 
 
@@ -160,6 +164,9 @@ def tail2(r0: U64, r1: U64, r2: U64, r3: U64, p: Params) -> Two:
 
 
 def tails2(r0: U64, r1: U64, r2: U64, r3: U64, p: Params) -> Two:
-    """p = (c, s scale, s centre, 32 coefficients, mass, below, above, scale, mean, low, high)."""
+    """p = (c, s scale, s centre, 32 coefficients, 4 shares, scale, mean, low, high).
+
+    The shares are mass, below, above and start of ``truncated.TwoTails``.
+    """
     x, y = two_tails(r0 << HALF | r1, p), two_tails(r2 << HALF | r3, p)
-    return scaled(x, p, 38), scaled(y, p, 38)
+    return scaled(x, p, 39), scaled(y, p, 39)

@@ -15,7 +15,7 @@ from tritoninit.backends import host_backend
 from tritoninit.backends.host import HostBackend, Write
 from tritoninit.backends.threads import PARALLEL
 from tritoninit.generator import key_of
-from tritoninit.layout import DTYPES, bytes_needed, overlaps_itself
+from tritoninit.layout import DTYPES, bytes_needed, is_watched, overlaps_itself
 from tritoninit.recipe import Normal, Recipe, Sparse, TruncNormal, Uniform
 from tritoninit.stream import Key
 
@@ -23,7 +23,6 @@ SERIAL = 1 << 15  # elements up to which torch copies on one thread
 RECIPES = (Uniform, Normal, TruncNormal, Sparse)
 HOST = torch.device("cpu")
 _dispatch_keys = torch._C._dispatch_keys
-_modes, _tracing_state = torch._C._len_torch_dispatch_stack, torch._C._get_tracing_state
 with torch.inference_mode(False):
     # What torch's dispatcher knows of a dense CPU tensor.  Wrappers of function transforms,
     # subclasses with __torch_dispatch__, other layouts, negative views and inference tensors
@@ -40,7 +39,7 @@ def fill_at_once(tensor: Tensor, recipe: Recipe, generator: torch.Generator | Ke
     """
     if not isinstance(recipe, RECIPES) or _dispatch_keys(tensor).raw_repr() != PLAIN:
         return False
-    if _modes() or _tracing_state() is not None:
+    if is_watched():
         return False
     size, contiguous = tensor.numel(), tensor.is_contiguous()
     if size > (PARALLEL if contiguous else SERIAL):

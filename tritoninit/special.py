@@ -29,14 +29,26 @@ def mills(z: Decimal) -> Decimal:
             for n in range(FRACTION_TERMS, 0, -1):
                 tail = z + n / tail
             return 1 / tail
-        square = z * z
-        term = total = z
-        odd = 1
-        while term > total * Decimal("1e-52"):
-            odd += 2
-            term = term * square / odd
-            total += term
-        return (2 * PI).sqrt() * (square / 2).exp() / 2 - total
+        return (2 * PI).sqrt() * (z * z / 2).exp() / 2 - _series(z)
+
+
+def _series(z: Decimal) -> Decimal:
+    square = z * z
+    term = total = z
+    odd = 1
+    while term > total * Decimal("1e-52"):
+        odd += 2
+        term = term * square / odd
+        total += term
+    return total
+
+
+def half_mass(z: Decimal) -> Decimal:
+    """P(0 < Z < z) = 1/2 - Q(z) of the standard normal, z >= 0, to all digits next to 0."""
+    with localcontext(CONTEXT):
+        if z >= SERIES_END:
+            return 1 / Decimal(2) - survival(z)
+        return (-z * z / 2).exp() / (2 * PI).sqrt() * _series(z)
 
 
 def log_survival(z: Decimal) -> Decimal:

@@ -25,11 +25,12 @@ from decimal import Decimal, localcontext
 from functools import lru_cache
 from typing import NamedTuple
 
-from tritoninit.special import CONTEXT, mills, survival, tail_increment
+from tritoninit.special import CONTEXT, half_mass, mills, survival, tail_increment
 
 UNREACHABLE = 7  # Box-Muller's largest radius is sqrt(-2 ln 2**-33) = 6.764
 RATIONAL_END = 2  # sigma, where central_rational's fit ends
 LOG_END = Decimal("3.08")  # sigma, where central_log's fit ends
+NARROW = Decimal("1e-15")  # widths whose square is below the precision of float64
 SMALLEST_SPAN = Decimal("0.125")  # of (r - 1) / (r + 1): narrower fits lose float32 precision
 
 
@@ -142,19 +143,28 @@ def one_tail(bounds: Bounds, word_bits: int, degree: int) -> OneTail:
         deepest = Decimal(word_bits + 1) * Decimal(2).ln()
         if beta.is_infinite():
             return OneTail(Decimal(1), Decimal(0), fit_tail(alpha, deepest, degree))
-        # Not a difference of logarithms: alpha w + w**2 / 2 keeps narrow intervals exact.
-        level = alpha * width + width * width / 2 + (mills(alpha) / mills(alpha + width)).ln()
-        floor = (-level).exp()
-        return OneTail(1 - floor, floor, fit_tail(alpha, min(level, deepest), degree))
+        kappa = 1 / mills(alpha)
+        if width * max(kappa, Decimal(1)) < NARROW:  # two terms of the Taylor series
+            level = kappa * width * (1 + (kappa - alpha) * width / 2)
+            mass = level * (1 - level / 2)
+        else:  # not a difference of logarithms: alpha w + w**2 / 2 keeps narrow intervals exact
+            ratio = mills(alpha) / mills(alpha + width)
+            level = alpha * width + width * width / 2 + ratio.ln()
+            mass = 1 - (-level).exp()
+        return OneTail(mass, 1 - mass, fit_tail(alpha, min(level, deepest), degree))
 
 
 class TwoTails(NamedTuple):
-    """Twice the tail probabilities: below = below0 + mass u, above = above0 + mass (1 - u)."""
+    """Twice the tail probabilities: below = below0 + mass u, above = above0 + mass (1 - u).
+
+    And erf(z / sqrt 2) = start + mass u, which keeps its digits between narrow bounds.
+    """
 
     mass: Decimal
     below: Decimal
     above: Decimal
     fit: TailFit
+    start: Decimal
 
 
 def two_tails(bounds: Bounds, word_bits: int, degree: int) -> TwoTails:
@@ -163,7 +173,9 @@ def two_tails(bounds: Bounds, word_bits: int, degree: int) -> TwoTails:
         below = 2 * survival(-bounds.alpha)
         above = 2 * survival(bounds.beta)
         reach = Decimal(word_bits + 2) * Decimal(2).ln()
-        return TwoTails(2 - below - above, below, above, fit_tail(Decimal(0), reach, degree))
+        fit = fit_tail(Decimal(0), reach, degree)
+        start, end = -2 * half_mass(-bounds.alpha), 2 * half_mass(bounds.beta)
+        return TwoTails(end - start, below, above, fit, start)
 
 
 def mirror(bounds: Bounds) -> Bounds:

@@ -87,7 +87,8 @@ def two_tails_errors(alpha: float, beta: float) -> Errors:
     """Of the distance from the mean, in standard deviations."""
     low, high = Decimal(alpha), Decimal(beta)
     part = truncated.two_tails(truncated.Bounds(low, high, high - low), 64, DEGREE)
-    got = sampling64.two_tails(words(4), params(part.fit, part.mass, part.below, part.above))
+    shares = (part.mass, part.below, part.above, part.start)
+    got = sampling64.two_tails(words(4), params(part.fit, *shares))
     unit = mp.mpf(str(part.fit.unit))
     below, above = mp.ncdf(mp.mpf(alpha)), mp.ncdf(-mp.mpf(beta))
     found: Errors = ([], [])
@@ -127,6 +128,16 @@ ONE_TAIL: list[Bounds] = [
     *((3.0, 5.0), (8.0, 30.0), (37.0, math.inf), (1e3, 1e3 + 1e-3), (1e8, math.inf)),
 ]
 TWO_TAILS: list[Bounds] = [(-2.0, 2.0), (-1e-3, 0.2), (-4.0, 1.0), (-1.0, 30.0), (-6.0, 6.9)]
+NARROW: list[Bounds] = [(-1e-3, 0.2), (-1e-6, 1e-6), (-1e-12, 3e-12), (-1e-17, 1e-17)]
+
+
+def narrow_error() -> float:
+    """Of the width between the bounds."""
+    shares = []
+    for alpha, beta in NARROW:
+        shares += [error / (beta - alpha) for error in two_tails_errors(alpha, beta)[0]]
+    return float(max(map(abs, shares)) / UNIT)
+
 
 LIMITS: dict[str, tuple[Callable[[], float], float]] = {
     "neg_log": (neg_log_error, 3.0),
@@ -134,6 +145,7 @@ LIMITS: dict[str, tuple[Callable[[], float], float]] = {
     "one_tail, of the distance from the bound": (lambda: worst(one_tail_errors, ONE_TAIL, 0), 7.5),
     "one_tail, relative to max(1, z)": (lambda: worst(one_tail_errors, ONE_TAIL, 1), 4.7),
     "two_tails, relative to max(1, z)": (lambda: worst(two_tails_errors, TWO_TAILS, 1), 4.7),
+    "two_tails, of the width between narrow bounds": (narrow_error, 6.5),
 }
 
 

@@ -284,7 +284,6 @@ def test_jobs_of_every_kind_are_written(counted: Counted) -> None:
         Uniform: 2,
         TruncNormal: 1,
         Sparse: 1,
-        Orthogonal: 1,
         Eye: 3,
         Constant: 3,
     }

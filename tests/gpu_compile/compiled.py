@@ -83,7 +83,7 @@ def blocks(variant: Variant) -> int:
         return block_of(variant.kind, False, False)
     layout = LAYOUTS[variant.layout]
     scattered = bool(layout["STRIDED"]) or ("AXES" in layout and not layout["ALIGNED"])
-    return block_of(variant.kind, scattered, bool(layout["WIDE"]))
+    return block_of(variant.kind, scattered, bool(layout["WIDE"]), variant.dtype == DOUBLE)
 
 
 def elements(variant: Variant) -> int:

@@ -57,9 +57,8 @@ FUNCTIONS = re.compile(r"^(ex2|lg2|sin|cos|tanh|rcp|rsqrt)\b")
 
 # Instructions a sample on the path of a full tile, sm_90: float32 moves 4 bytes a sample.
 BUDGET = {"uniform": 15, "normal": 40, "rational": 42}
-# The same for float64, whose divisions and roots are fma of their own: measured 28.4, 100.7, 225
-# and 235.4 on sm_90.
-DOUBLE_BUDGET = {"uniform": 29, "normal": 102, "tail": 228, "tails": 238}
+# The same for float64, whose divisions and roots are many instructions.
+DOUBLE_BUDGET = {"uniform": 29, "normal": 102, "tail": 245, "tails": 262}
 # The same for rows next to each other, and with gaps between them.
 ROWS_BUDGET = {
     ("uniform", "fp32", "rows"): 16.5,

@@ -52,7 +52,7 @@ DTYPES = ("fp32", "bf16", "fp16")
 DOUBLE = "fp64"
 # The kinds of float64 and the constants they take, each passed as two integers.
 DOUBLE_PARAMS = {kind: PARAMS[kind] for kind in PARAMS if kind not in ("rational", "log", "words")}
-DOUBLE_PARAMS |= {"tail": 41, "tails": 42}
+DOUBLE_PARAMS |= {"tail": 41, "tails": 43}
 
 # How a launch addresses memory.  One row (``kernels/fill.py``): aligned, at any address, strided,
 # and strided with positions that need 64 bits.  Many rows (``kernels/rows.py``): aligned without

@@ -1,6 +1,7 @@
 """What torch can run an initializer under: tracers, transforms, fake tensors, its global modes."""
 
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,7 +10,8 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.hostile.calls import ALL, COMPUTED, CONSTANT, RANDOM, call, outcome, shape_for
-from tritoninit import Key, init
+from tritoninit import Key, init, launched, small
+from tritoninit.recipe import Normal
 
 TRACED = "cannot be traced .*would run without it"
 
@@ -135,6 +137,19 @@ def test_a_dispatch_mode_does_not_reach_the_values(name):
         tensor = call(name, torch.full(shape_for(name), torch.nan))
     assert mode.count
     assert torch.equal(tensor, expected)
+
+
+def test_the_short_ways_of_host_and_gpu_are_not_taken_under_a_mode(monkeypatch):
+    """Host memory passes for a GPU's; a short way's launch would go past the mode."""
+    monkeypatch.setattr(launched, "PLAIN", small.PLAIN)
+    monkeypatch.setattr(launched, "_backend", lambda: SimpleNamespace(fill=lambda *_: True))
+    short = [launched.fill_by_launch, small.fill_at_once]
+    assert all(way(torch.empty(4), Normal(0.0, 1.0), Key(0)) for way in short)
+    for mode in (Noting(), FakeTensorMode(allow_non_fake_inputs=True)):
+        tensor = torch.full((4,), 7.0)
+        with mode:
+            assert not any(way(tensor, Normal(0.0, 1.0), Key(0)) for way in short)
+        assert (tensor == 7).all()
 
 
 @pytest.mark.parametrize("warn_only", [False, True])

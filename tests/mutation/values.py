@@ -200,6 +200,20 @@ MUTANTS = [
         f"tests/unit/test_stream.py {RECORD}",
     ),
     Mutant(
+        "a Householder reflection's sign, on the host",
+        "tritoninit/backends/numba_orthogonal.py",
+        "np.copysign(np.sqrt(own[b]), v[b, b])",
+        "np.sqrt(own[b])",
+        "tests/unit/test_orthogonal.py tests/statistics/test_orthogonal.py",
+    ),
+    Mutant(
+        "a product of two reflections is left out",
+        "tritoninit/backends/numba_orthogonal.py",
+        "(s2[j] - p23 * x3)",
+        "s2[j]",
+        "tests/unit/test_orthogonal.py",
+    ),
+    Mutant(
         "a Householder reflection's sign",
         "tritoninit/orthogonal.py",
         ".sqrt_().copysign_(diagonal)",

@@ -8,7 +8,7 @@ from torch import nn
 
 import tritoninit
 from tests.unit.constructed import filled, key, model_of, recipes, recorded
-from tritoninit import init
+from tritoninit import Key, init
 from tritoninit.plan import Apply, Compute
 from tritoninit.recipe import Normal, Uniform
 
@@ -129,3 +129,12 @@ def test_operations_of_torchs_generator_are_replayed_by_key():
     assert "torch's generator" in str(plan)
     tritoninit.materialize(recorded(model_of(a=make)), "cpu")
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_real_memory_is_filled_during_the_record_too():
+    torch.manual_seed(0)
+    with tritoninit.record():
+        drawn = init.normal_(torch.empty(50, device="cpu"), generator=Key(3))
+        torchs = nn.init.uniform_(torch.full((50,), math.nan, device="cpu"))
+    assert torch.equal(drawn, init.normal_(torch.empty(50), generator=Key(3)))
+    assert 0 <= torchs.min() < torchs.max() < 1

@@ -10,6 +10,7 @@ import mpmath as mp
 import pytest
 
 from tritoninit.special import (
+    half_mass,
     log_survival,
     mills,
     survival,
@@ -51,7 +52,15 @@ def test_survival(point: str) -> None:
         assert relative(survival(-z), 1 - exact_survival(z)) < RELATIVE
 
 
+@pytest.mark.parametrize("point", [*POINTS[1:], "1e-40", "1e-300"])
+def test_half_mass(point: str) -> None:
+    z = Decimal(point)
+    with mp.workdps(DIGITS):
+        assert relative(half_mass(z), mp.erf(exact(z) / mp.sqrt(2)) / 2) < RELATIVE
+
+
 def test_survival_at_infinity() -> None:
+    assert half_mass(Decimal("inf")) == Decimal("0.5")
     assert survival(Decimal("inf")) == 0
     assert survival(Decimal("-inf")) == 1
 

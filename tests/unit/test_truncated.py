@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from decimal import Decimal, localcontext
 
+import mpmath as mp
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tritoninit import truncated
-from tritoninit.special import CONTEXT, mills, survival, tail_increment
+from tritoninit.special import CONTEXT, survival, tail_increment
 from tritoninit.truncated import Bounds, interpolate, mirror, standardise, variant
 
 SMALL = Decimal("1e-9")
@@ -130,18 +131,33 @@ def test_one_tail_shares(low: str, high: str) -> None:
         assert part.mass + part.floor == 1
 
 
-def test_one_tail_of_a_narrow_far_interval() -> None:
-    """The survival falls by kappa times the width."""
-    width = Decimal("1e-12")
-    part = truncated.one_tail(bounds("37", Decimal(37) + width), 32, 9)
-    with localcontext(CONTEXT):
-        assert float(part.mass) == pytest.approx(float(width / mills(Decimal(37))), rel=1e-9)
+@pytest.mark.parametrize("alpha", ["0", "1", "37", "1e6"])
+@pytest.mark.parametrize("width", ["1e-12", "1e-15", "1e-16", "1e-30", "1e-300"])
+def test_one_tail_of_a_narrow_interval(alpha: str, width: str) -> None:
+    """1 - Q(alpha + w) / Q(alpha), by mpmath to 40 digits more than the width takes."""
+    low, step = Decimal(alpha), Decimal(width)
+    part = truncated.one_tail(truncated.Bounds(low, low + step, step), 32, 9)
+    with mp.workdps(340):
+        start, end = mp.mpf(alpha), mp.mpf(alpha) + mp.mpf(width)
+        exact = 1 - mp.erfc(end / mp.sqrt(2)) / mp.erfc(start / mp.sqrt(2))
+        assert abs(mp.mpf(str(part.mass)) / exact - 1) < 2.0**-60
 
 
 @pytest.mark.parametrize(("low", "high"), [("-4", "1"), ("-6", "6"), ("-inf", "0.5")])
 def test_two_tails_shares(low: str, high: str) -> None:
     part = truncated.two_tails(bounds(low, high), 32, 9)
     with localcontext(CONTEXT):
-        assert part.mass + part.below + part.above == 2
+        assert abs(part.mass + part.below + part.above - 2) < Decimal("1e-40")
+        assert abs(part.start - (part.below - 1)) < Decimal("1e-40")
     assert float(part.below) == pytest.approx(math.erfc(-float(low) / math.sqrt(2)), rel=1e-13)
     assert float(part.above) == pytest.approx(math.erfc(float(high) / math.sqrt(2)), rel=1e-13)
+
+
+@pytest.mark.parametrize("width", [Decimal("1e-9"), Decimal("1e-40"), Decimal("1e-300")])
+def test_two_tails_of_a_narrow_interval(width: Decimal) -> None:
+    """erf(z / sqrt 2) is nearly z sqrt(2 / pi)."""
+    part = truncated.two_tails(truncated.Bounds(-width, 3 * width, 4 * width), 64, 31)
+    slope = math.sqrt(2 / math.pi)
+    with localcontext(CONTEXT):
+        assert float(part.start / width) == pytest.approx(-slope, rel=1e-15)
+        assert float(part.mass / width) == pytest.approx(4 * slope, rel=1e-15)

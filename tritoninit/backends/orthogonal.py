@@ -21,8 +21,8 @@ from tritoninit.recipe import Normal
 from tritoninit.sampler import DType, Sampler, lower
 from tritoninit.stream import Key
 
-SERIAL = 1 << 23  # rows * columns^2 up to which a matrix is one thread's: 200 x 200, 0.2 ms
-SERIAL_ELEMENTS = 1 << 20
+SERIAL = 1 << 24  # rows * columns^2 up to which a matrix is one thread's: 256 x 256, 0.4 ms
+SERIAL_ELEMENTS = 1 << 17  # and no more elements than these
 CHUNK = 1 << 16  # normals drawn at once: 512 KiB
 MANY = 1 << 22  # rows * columns^2 of small matrices that make up a task, some 0.1 ms
 
@@ -66,6 +66,7 @@ def standard_normal() -> Sampler:
 
 def write(backend: HostBackend, targets: Sequence[Target], threads: int) -> None:
     """Write every target: small ones side by side, large ones by all threads."""
+    code = kernels()
     tasks: list[Callable[[], None]] = []
     small: list[Tall] = []
     work = 0
@@ -73,15 +74,15 @@ def write(backend: HostBackend, targets: Sequence[Target], threads: int) -> None
         matrix = _tall(target)
         size = matrix.rows * matrix.columns**2
         if size > SERIAL or matrix.rows * matrix.columns > SERIAL_ELEMENTS:
-            _write_large(backend, matrix, threads)
+            _write_large(backend, code, matrix, threads)
             continue
         small.append(matrix)
         work += size
         if work >= MANY:
-            tasks.append(partial(_write_small, backend, small))
+            tasks.append(partial(_write_small, backend, code, small))
             small, work = [], 0
     if small:
-        tasks.append(partial(_write_small, backend, small))
+        tasks.append(partial(_write_small, backend, code, small))
     if tasks:
         run(tasks, threads)
 
@@ -93,18 +94,17 @@ def _tall(target: Target) -> Tall:
     return Tall(n, m, key, gain, (address, column, row, double), 1, n)
 
 
-def _write_small(backend: HostBackend, matrices: Sequence[Tall]) -> None:
-    whole, sampler = kernels().whole, standard_normal()
+def _write_small(backend: HostBackend, code: Kernels, matrices: Sequence[Tall]) -> None:
+    sampler = standard_normal()
     for matrix in matrices:
         rows, columns, key, gain, out, read_row, read_column = matrix
         values = np.empty(rows * columns)
         backend.fill_rows(values, 1, 0, values.size, 0, 0, key, sampler, DType.FLOAT64)
-        whole(values, rows, columns, gain, read_row, read_column, *out)
+        code.whole(values, rows, columns, gain, read_row, read_column, *out)
 
 
-def _write_large(backend: HostBackend, matrix: Tall, threads: int) -> None:
+def _write_large(backend: HostBackend, code: Kernels, matrix: Tall, threads: int) -> None:
     rows, columns = matrix.rows, matrix.columns
-    code = kernels()
     count = -(-columns // GROUP)
     groups = np.empty((group_start(count - 1, rows) + rows - GROUP * (count - 1), GROUP))
     factors = np.empty((count, FACTORS))

@@ -32,16 +32,17 @@ GRID = 2**31 - 1  # programs a launch
 ROWS, COLUMNS = 128, 16  # the tile of the sparse thresholds
 
 
-def block_of(kind: str, scattered: bool, wide: bool) -> int:
+def block_of(kind: str, scattered: bool, wide: bool, double: bool = False) -> int:
     """Counters a program: fewer where the addresses or the constants need registers.
 
-    ``scattered`` elements are strided, or lie in rows that are not made of whole words.
+    ``scattered`` elements are strided, or lie in rows that are not made of whole words;
+    ``double`` ones are float64.
     """
     if kind in ("mask", "diagonal"):
         return BLOCK // 8 if wide else BLOCK // 2
     if scattered:
         return BLOCK // 4 if wide else BLOCK // 2
-    return BLOCK
+    return BLOCK // 2 if double and kind in ("tail", "tails") else BLOCK
 
 
 def fill(
@@ -202,9 +203,13 @@ def _row_arguments(out: torch.Tensor, spans: Spans, sampler: Sampler) -> dict[st
     word, itemsize = 16 // out.element_size(), out.element_size()
     aligned = not strided and (out.data_ptr() - spans.first % word * itemsize) % 16 == 0
     wide = max((spans.length, *sampler.integers[:3])) >= LIMIT
-    block, each = block_of(sampler.kind, strided, wide), block_elements(out, sampler)
-    lanes = max(word, each) if aligned else each
-    return dict(BLOCK=block, ALIGNED=aligned, WIDE=wide, lanes=lanes)
+    each = block_elements(out, sampler)
+    return dict(
+        BLOCK=block_of(sampler.kind, strided, wide, out.dtype == torch.float64),
+        ALIGNED=aligned,
+        WIDE=wide,
+        lanes=max(word, each) if aligned else each,
+    )
 
 
 def _rows_arguments(out: torch.Tensor, spans: Spans, sampler: Sampler) -> dict[str, Any]:
@@ -236,7 +241,7 @@ def _rows_arguments(out: torch.Tensor, spans: Spans, sampler: Sampler) -> dict[s
     axes = (*(Axis(1, 0, 0),) * 4, *rows)[-4:]
     arguments: dict[str, Any] = dict(
         slots=row_slots * math.prod(axis.size for axis in rows),
-        BLOCK=block_of(sampler.kind, not aligned, wide),
+        BLOCK=block_of(sampler.kind, not aligned, wide, out.dtype == torch.float64),
         AXES=1 if len(rows) == 1 else 4,
         ALIGNED=aligned,
         PACKED=aligned and bool(packed),

@@ -133,6 +133,9 @@ def _recording(recorder: Recorder, name: str) -> Replace:
                     original(**{**given, "tensor": meta})
                 recorder.checked.add(asked)
             recorder.write(tensor, ELEMENTARY[name](given), _key_of(given.get("generator")))
+            if not tensor.is_meta and recorder.find(tensor) is None:
+                with recorder.ignoring():  # memory that code may read when the record has ended
+                    original(**given)
             return tensor
 
         return call

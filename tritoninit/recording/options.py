@@ -58,7 +58,7 @@ class Options:
                     target.skipped = any(self.skip(name, target.tensor) for name in target.names)
             return
         below: dict[str, list[Target]] = {}
-        for target in targets:
+        for target in targets if self.skip else ():
             for name in target.names:
                 for prefix in _prefixes(name):
                     below.setdefault(prefix, []).append(target)
