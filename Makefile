@@ -4,7 +4,7 @@
 #   make demo        build a Llama-style model from meta, print its plan, check a sample of it
 #   make test        all tests; the Triton kernels run in Triton's interpreter
 #   make lint        ruff and mypy
-#   make battery     statistical tests of 2^34 normals and all streams of words, some 15 minutes
+#   make battery     statistical tests of 2^34 normals and all streams of words, some 7 minutes
 #   make accuracy    the errors of the float32 samplers over all 2^32 words, some 10 minutes
 #   make bench       the benchmarks, into RESULTS
 #   make mutants     break the code in many ways and see that the tests notice (some minutes)

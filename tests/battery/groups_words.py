@@ -30,7 +30,7 @@ DIEHARDER: dict[int, tuple[str, ...]] = {
     **dict.fromkeys((205, 206, 207, 208, 209), ()),
 }
 DIEHARDER_QUICK = (8, 100, 206)
-DIEHARDER_STREAMS = ("names interleaved", "seeds interleaved")
+DIEHARDER_STREAMS = ("names interleaved",)
 CRUSH_TESTS = 96
 CRUSH_STREAMS = ("names interleaved",)
 
