@@ -139,7 +139,7 @@ def cases() -> list[Case]:
     """What is drawn, and how much of it."""
     result = [
         Case("normal, one tensor", STANDARD, NORMALS),
-        Case("normal, 4096 parameters", STANDARD, NORMALS, by_name=True),
+        Case(f"normal, {NORMALS // EACH} parameters", STANDARD, NORMALS, by_name=True),
         Case("uniform", Uniform(0.0, 1.0), OTHERS),
     ]
     least = {Normal(1.0, -4.0, 1.0): TAILS_LEAST}

@@ -114,3 +114,8 @@ def resource(usage: str, name: str) -> int:
     if found is None:
         raise ValueError(f"no {name} in {usage!r}")
     return int(found.group(1))
+
+
+def opcodes(ptx: str) -> Counter[str]:
+    """The PTX instructions by name, predicates left out."""
+    return Counter(re.findall(r"^\s+(?:@!?%p\d+\s+)?([a-z][\w.:]*)\s+[^;]*;", ptx, re.MULTILINE))

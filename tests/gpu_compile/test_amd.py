@@ -33,6 +33,18 @@ SPILLS = (".amdhsa_private_segment_fixed_size", ".vgpr_spill_count:", "; Scratch
 KEEP_SUBNORMALS = 3  # .amdhsa_float_denorm_mode_*: neither inputs nor outputs are flushed
 NEAREST_EVEN = 0
 
+# Instructions a sample of the whole listing: those of a full tile and of a partial one.
+BUDGET = {
+    ("uniform", "fp32"): 29,
+    ("uniform", "bf16"): 35.5,
+    ("normal", "fp32"): 47.5,
+    ("normal", "bf16"): 54.5,
+    ("rational", "fp32"): 49.5,
+    ("rational", "bf16"): 55.5,
+    ("tails", "fp32"): 80,
+    ("tails", "bf16"): 86.5,
+}
+
 ours = [variant for variant in variants(TARGET) if variant.kind not in OPERATIONS + BROKEN]
 all_kernels = pytest.mark.parametrize("variant", ours, ids=label)
 sampled = [variant for variant in ours if variant.kind in SAMPLERS]
@@ -104,6 +116,12 @@ def test_float64_has_no_fma_that_is_not_in_a_root_or_a_quotient(
             for counted in (found, inside)
         )
         assert total == expected * blocks
+
+
+@pytest.mark.parametrize("variant", BUDGET, ids="-".join)
+def test_instructions_a_sample(listings: dict[str, Listings], variant: tuple[str, str]) -> None:
+    kernel = listings[TARGET][Variant(*variant, "contiguous")]
+    assert mnemonics(kernel.amdgcn).total() / kernel.samples <= BUDGET[variant]
 
 
 @all_kernels

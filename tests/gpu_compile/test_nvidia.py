@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from types import SimpleNamespace
 
 import pytest
 
 from tests.gpu_compile.conftest import Listings
-from tests.gpu_compile.expected import DOUBLE_LANES, LANES, operations
+from tests.gpu_compile.expected import LANES, operations
 from tests.gpu_compile.listing import (
     WIDE_STORE,
     count,
@@ -17,12 +16,12 @@ from tests.gpu_compile.listing import (
     instructions,
     mix,
     opcode,
+    opcodes,
     resource,
 )
 from tests.gpu_compile.variants import (
     BROKEN,
     DOUBLE,
-    DOUBLE_PARAMS,
     NVIDIA,
     OPERATIONS,
     SAMPLERS,
@@ -55,32 +54,39 @@ EXACT = re.compile(
 FLOATING = re.compile(r"\.b?f(16|32|64)(x2)?\b")
 FUNCTIONS = re.compile(r"^(ex2|lg2|sin|cos|tanh|rcp|rsqrt)\b")
 
-# Instructions a sample on the path of a full tile, sm_90: float32 moves 4 bytes a sample.
-BUDGET = {"uniform": 15, "normal": 40, "rational": 42}
-# The same for float64, whose divisions and roots are many instructions.
-DOUBLE_BUDGET = {"uniform": 29, "normal": 102, "tail": 245, "tails": 262}
-# The same for rows next to each other, and with gaps between them.
+# Instructions a sample on the path of a full tile, on every target; they differ by 0.2 at most,
+# but for tails, by 1.1.  Float32 moves 4 bytes a sample, the others 2.
+BUDGET = {
+    ("uniform", "fp32"): 14.6,
+    ("uniform", "bf16"): 15.5,
+    ("normal", "fp32"): 31.3,
+    ("normal", "bf16"): 32.2,
+    ("clamped_normal", "fp32"): 33.3,
+    ("clamped_normal", "bf16"): 34.2,
+    ("rational", "fp32"): 33.7,
+    ("rational", "bf16"): 34.6,
+    ("log", "fp32"): 41.8,
+    ("log", "bf16"): 42.6,
+    ("tail", "fp32"): 66,
+    ("tail", "bf16"): 67,
+    ("tails", "fp32"): 67.5,
+    ("tails", "bf16"): 68.4,
+}
+# Of float32 on sm_90 for rows next to each other, and with gaps between them.
 ROWS_BUDGET = {
-    ("uniform", "fp32", "rows"): 16.5,
-    ("uniform", "bf16", "rows"): 17,
-    ("normal", "fp32", "rows"): 41.5,
-    ("normal", "bf16", "rows"): 42,
-    ("normal", "fp32", "padded rows"): 42.5,
+    ("uniform", "fp32", "rows"): 16.2,
+    ("uniform", "bf16", "rows"): 16.5,
+    ("normal", "fp32", "rows"): 32.8,
+    ("normal", "bf16", "rows"): 32.8,
+    ("normal", "fp32", "padded rows"): 33.9,
 }
 # More than the single fill of the same kind and dtype: to find the tile's entry and read it.
 TABLE_SHARE = 1.5
 
 ours = [(t, v) for t in NVIDIA for v in variants(t) if v.kind not in OPERATIONS + BROKEN]
 sampled = [(t, v) for t, v in ours if v.kind in SAMPLERS and v.dtype != DOUBLE]
-doubles = [(t, v) for t, v in ours if v.kind in SAMPLERS and v.dtype == DOUBLE]
 all_kernels = pytest.mark.parametrize(("target", "variant"), ours, ids=label)
 all_samplers = pytest.mark.parametrize(("target", "variant"), sampled, ids=label)
-all_doubles = pytest.mark.parametrize(("target", "variant"), doubles, ids=label)
-
-
-def opcodes(ptx: str) -> Counter[str]:
-    """The PTX instructions by name, predicates left out."""
-    return Counter(re.findall(r"^\s+(?:@!?%p\d+\s+)?([a-z][\w.:]*)\s+[^;]*;", ptx, re.MULTILINE))
 
 
 def inexact(ptx: str) -> list[str]:
@@ -146,42 +152,6 @@ def test_ptxas_contracts_nothing(
     found = mix(path)
     assert found["FFMA"] + 2 * found["FFMA2"] == written["fma"] * kernel.samples // LANES
     assert count(path, "MUFU.RSQ") == written["rsqrt"] * kernel.samples // LANES
-
-
-@all_doubles
-def test_float64_has_no_fma_that_is_not_in_a_root_or_a_quotient(
-    listings: dict[str, Listings], target: str, variant: Variant
-) -> None:
-    kernel = listings[target][variant]
-    blocks = kernel.samples // DOUBLE_LANES
-    written = operations(variant.kind, double=True)
-    found = opcodes(kernel.ptx)
-    assert not [name for name in found if name.startswith(("fma", "mad.rn"))]
-    path = full_tile(kernel.sass, WIDE_STORE if WIDE_STORE in kernel.sass else "STG")
-    inside = 0
-    for name, instruction in (("sqrt_rn", "sqrt"), ("div_rn", "div")):
-        assert found[f"{instruction}.rn.f64"] == written[name] * blocks > 0 or not written[name]
-        alone = listings[target][Variant(name, DOUBLE, "contiguous")]
-        inside += mix(full_tile(alone.sass, "STG"))["DFMA"] // alone.samples * written[name]
-    assert mix(path)["DFMA"] == inside * blocks
-
-
-@pytest.mark.parametrize("target", NVIDIA)
-@pytest.mark.parametrize("kind", [kind for kind in DOUBLE_PARAMS if kind != "mask"])
-def test_full_tiles_of_float64_are_stored_16_bytes_at_once(
-    listings: dict[str, Listings], target: str, kind: str
-) -> None:
-    for layout in ("contiguous", "rows", "padded rows"):
-        kernel = listings[target].get(Variant(kind, DOUBLE, layout))
-        if kernel is not None:
-            path = full_tile(kernel.sass)
-            assert count(path, WIDE_STORE) == count(path, "STG") == kernel.samples // 2
-
-
-@pytest.mark.parametrize("kind", DOUBLE_BUDGET)
-def test_instructions_a_sample_of_float64(listings: dict[str, Listings], kind: str) -> None:
-    kernel = listings["sm_90"][Variant(kind, DOUBLE, "contiguous")]
-    assert len(full_tile(kernel.sass)) / kernel.samples <= DOUBLE_BUDGET[kind]
 
 
 @pytest.mark.parametrize("target", NVIDIA)
@@ -254,10 +224,13 @@ def test_instructions_a_sample_of_tables_of_rows(listings: dict[str, Listings], 
     assert many <= one + TABLE_SHARE
 
 
-@pytest.mark.parametrize("kind", BUDGET)
-def test_instructions_a_sample(listings: dict[str, Listings], kind: str) -> None:
-    kernel = listings["sm_90"][Variant(kind, "fp32", "contiguous")]
-    assert len(full_tile(kernel.sass)) / kernel.samples <= BUDGET[kind]
+@pytest.mark.parametrize("target", NVIDIA)
+@pytest.mark.parametrize("variant", BUDGET, ids="-".join)
+def test_instructions_a_sample(
+    listings: dict[str, Listings], target: str, variant: tuple[str, str]
+) -> None:
+    kernel = listings[target][Variant(*variant, "contiguous")]
+    assert len(full_tile(kernel.sass)) / kernel.samples <= BUDGET[variant]
 
 
 @pytest.mark.parametrize("target", NVIDIA)

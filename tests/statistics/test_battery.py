@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from tests.battery import external, groups_haar, groups_masks
+from tests.battery.__main__ import facts
 from tests.battery.accumulate import Accumulator, anderson_darling_sf
 from tests.battery.correlation import Between, Partners, Serial
 from tests.battery.groups_correlation import standard_normals
@@ -19,7 +20,7 @@ from tests.battery.groups_values import STANDARD, Case, histogram, low_precision
 from tests.battery.keyed import Keys
 from tests.battery.policy import FALSE_FAILURE, largest_p, squares_p, threshold, uniformity_p
 from tests.battery.power import GROUPS, REJECTED, power, without_power
-from tests.battery.render import failures
+from tests.battery.render import failures, page
 from tests.battery.streams import BLOCKS, PART, all_streams, draws, names, parameter
 from tests.battery.word_tests import TESTS
 from tests.statistics.masks import pairs_p_value, subsets_p_value
@@ -115,6 +116,21 @@ def test_a_failure_is_reported() -> None:
     assert len(failures({"groups": groups})) == 2
     assert failures({"groups": {"words": {"outcomes": [good, bad | {"p": math.nan}]}}})
     assert failures({"groups": {"words": {"outcomes": [good]}}}) == []
+
+
+def test_the_page_tells_p_values_and_verdict() -> None:
+    outcomes = [
+        {"subject": "elements", "test": "gap", "samples": 1 << 20, "p": 0.25},
+        {"subject": "elements", "test": "runs", "samples": 12, "p": 1e-9},
+    ]
+    words = facts(quick=True) | {"outcomes": outcomes, "seconds": 1.0}
+    document = {"groups": {"words": words}, "false_failure": 1e-4, "streams": {"elements": "all"}}
+    text = page(document)
+    assert "2 p-values. The battery fails where one is below 0.0001 / 2 = 5e-05" in text
+    assert "**It fails**: words: elements, runs: p = 1e-09" in text
+    assert "| elements | 2^20, 12 | 2 | 1e-09 | runs | gap 0.25; runs 1e-09 |" in text
+    outcomes.pop()
+    assert "It passes." in page(document)
 
 
 def test_reading_practrand() -> None:
