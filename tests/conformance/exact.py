@@ -132,6 +132,11 @@ def sqrt(x: Single) -> Single:
     return Single(value if exact else value + Fraction(1, 2**121), x.minus)
 
 
+def divide(a: Any, b: Any) -> Single:
+    x, y = Single.of(a), Single.of(b)
+    return Single(x.value / y.value, x.minus != y.minus)
+
+
 def clamp(x: Single, low: float, high: float) -> Single:
     if x.value < low:
         return Single.of(low)
@@ -141,6 +146,7 @@ def clamp(x: Single, low: float, high: float) -> Single:
 OPERATIONS: dict[str, Any] = {
     "fma": fma,
     "sqrt": sqrt,
+    "divide": divide,
     "select": lambda condition, a, b: a if condition else b,
     "clamp": clamp,
     "to_u32": lambda x: Word(x.value, 32),
