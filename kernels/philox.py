@@ -32,7 +32,7 @@ def rounds(c0, c1, c2, c3, seed):
     k1 = (seed >> 32).to(tl.uint32)
     # k1 again, but no longer a high half to LLVM, which would exclusive-or it to that of the first
     # product in 64 bits, and the next product would then be of 64 bits: an addition a block.
-    k1 = (k0 | k1) - (k0 & ~k1)
+    k1 = (k0 | k1) - (k0 & (k1 ^ 0xFFFFFFFF))
     for _ in tl.static_range(ROUNDS):
         p0 = c0.to(tl.uint64) * M0
         p1 = c2.to(tl.uint64) * M1

@@ -56,11 +56,6 @@ def select(condition: Bool, a: Float, b: Float) -> Float:
     return np.where(condition, a, b)
 
 
-def minimum(a: Float, b: Float) -> Float:
-    """The smaller of two numbers."""
-    return np.minimum(a, b)
-
-
 def clamp(x: Float, low: Float, high: Float) -> Float:
     """``x`` brought into [low, high]."""
     return np.minimum(np.maximum(x, low), high)

@@ -80,7 +80,6 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "divide": lambda a, b: a / b,
     "select": lambda condition, a, b: a if condition else b,
     "clamp": _clamp,
-    "minimum": lambda a, b: a if a < b else b,
     "to_u32": lambda x: np.uint32(x),
     "to_i32": lambda x: np.int32(x),
     "to_u64": lambda x: np.uint64(x),
