@@ -157,11 +157,6 @@ def divide(a: Any, b: Any) -> Single:
     return kind(x.value / y.value, x.minus != y.minus)
 
 
-def divide(a: Any, b: Any) -> Single:
-    x, y = Single.of(a), Single.of(b)
-    return Single(x.value / y.value, x.minus != y.minus)
-
-
 def clamp(x: Single, low: float, high: float) -> Single:
     if x.value < low:
         return x.of(low)
