@@ -19,6 +19,7 @@ from tests.distributed.models import on_meta
 from tritoninit.ranks import collective
 
 implementation = importlib.import_module("tritoninit.materialize")  # not the function
+schedule = importlib.import_module("tritoninit.schedule")
 RANKS = 4
 ODD = 2  # the rank that differs
 
@@ -117,7 +118,7 @@ def allocating():
 
 def filling():
     if is_odd():
-        implementation.write_parts = fail
+        schedule.write_parts = fail
     return sharded(), {}
 
 
@@ -130,7 +131,7 @@ FAIL = {f.__name__: f for f in (raising, refused_device, allocating, filling)}
 
 def attempt_all(rank, scenarios):
     """For every scenario the error's type and text, and whether all is still on meta."""
-    originals = implementation.allocate, implementation.write_parts
+    originals = implementation.allocate, schedule.write_parts
     found = {}
     for name in scenarios:
         model, options = globals()[name]()
@@ -140,7 +141,7 @@ def attempt_all(rank, scenarios):
             found[name] = type(error).__name__, str(error), is_meta(model)
         else:
             found[name] = "nothing", "", is_meta(model)
-        implementation.allocate, implementation.write_parts = originals
+        implementation.allocate, schedule.write_parts = originals
     return found
 
 
@@ -231,7 +232,7 @@ def left_behind(rank, where):
         if where == "planning":
             options = {"init_fn": die}
         else:
-            implementation.write_parts = die
+            schedule.write_parts = die
     start = time.monotonic()
     try:
         tritoninit.materialize(model, **options)
