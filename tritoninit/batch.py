@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from tritoninit.backends.table import WORD, rows_of
 from tritoninit.dtensor import Part
 from tritoninit.fill import fill_parts
 from tritoninit.layout import DTYPES, Placement
@@ -108,6 +107,8 @@ def _add(batches: dict[torch.device, Batch], part: Part, recipe: Recipe, key: Ke
         return False
     key, rows = key or ZERO, None
     if outer is not None:
+        from tritoninit.backends.table import WORD, rows_of
+
         if sampler is None or not sampler.params or tensor.data_ptr() % WORD:
             return False
         rows = rows_of(first, length, outer.stride, outer.size, tensor.itemsize, key.offset)

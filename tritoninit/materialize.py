@@ -18,13 +18,13 @@ from tritoninit.plan import SKIPPED, Fill, Plan, readable_bytes
 from tritoninit.progress import progress
 from tritoninit.ranks.agreement import together
 from tritoninit.ranks.collective import is_fake
-from tritoninit.ranks.owners import Delivery, deal
 from tritoninit.schedule import Held, write_all
 from tritoninit.stream import Key
 
 if TYPE_CHECKING:
     from torch.distributed.device_mesh import DeviceMesh
 
+    from tritoninit.ranks.owners import Matrix
     from tritoninit.recording import InitFn, Recording, Target
     from tritoninit.recording.options import Skip
 
@@ -168,7 +168,11 @@ def materialize(
         allocated = _allocations(model, recording.targets, device, meshes)
         agreed.append(made)
     tensors: dict[str, Tensor] = {}
-    dealt = deal(made.fills) if meshes and not is_fake() else []
+    dealt: list[Matrix] = []
+    if meshes and not is_fake():
+        from tritoninit.ranks.owners import Delivery, deal  # a tenth of `import tritoninit`
+
+        dealt = deal(made.fills)
     if dealt:
         with together(meshes, "computing orthogonal matrices"):
             delivery = Delivery(dealt, made.fills, allocated)
