@@ -119,7 +119,10 @@ def _write_large(backend: HostBackend, code: Kernels, matrix: Tall, threads: int
     spare: list[Any] = []
 
     def strip(left: int) -> None:
-        buffer = spare.pop() if spare else np.empty((rows, code.columns))
+        try:  # another thread may take the last one first
+            buffer = spare.pop()
+        except IndexError:
+            buffer = np.empty((rows, code.columns))
         code.strip(groups, factors, rows, columns, left, buffer, *matrix.out)
         spare.append(buffer)
 
