@@ -155,7 +155,7 @@ MUTANTS = [
         "tritoninit/recipe.py",
         "return math.ceil(self.sparsity * rows)",
         "return math.floor(self.sparsity * rows) + 1",
-        VALUES,
+        "tests/unit/test_recipe.py",
     ),
     Mutant(
         "sparse_: ties of words go to nobody",

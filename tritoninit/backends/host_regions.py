@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 CHUNK = 1 << 18  # elements generated before they are copied to strided memory: at most 2 MiB
 BOX_ROWS = 1 << 16  # rows whose starts are listed at once: 1 MiB
+SHARE = 1 << 17  # elements of a share, some 50 us; to hand one over takes 10
 VECTOR = 64  # elements: 16 blocks fill a vector register of 512 bits
 SHORT = 1 << 9  # elements up to which other rows are faster when many are generated at once
 
@@ -52,7 +53,7 @@ def write(fill: Fill, out: Buffer, spans: Spans, threads: int) -> None:
     if not work:
         return
     # Several shares a thread even out what else the machine is doing.
-    parts = 1 if work <= PARALLEL else threads * (SHARES if work > SHARES * PARALLEL else 1)
+    parts = 1 if work <= PARALLEL else threads * max(1, min(SHARES, work // (threads * SHARE)))
     plain = len(span) == 1 and (span[0].local == 1 or length == 1) and fill.mask is None
     tasks: list[Callable[[], None]]
     if plain and (count == 1 or length > SHORT or _fills_vectors(spans)):
