@@ -40,6 +40,7 @@ CASES: dict[str, Case] = {
     "no dimension": Case((), Region.whole((), ())),
     "empty": Case((3, 0), Region.whole((3, 0), (1, 1))),
     "odd size": Case((9001,), Region.whole((9001,), (1,))),
+    "three short of a tile": Case((4093,), Region.whole((4093,), (1,))),
     "whole tiles": Case((8192,), Region.whole((8192,), (1,))),
     "misaligned": Case((5003,), Region.whole((5003,), (1,)), shift=1),
     "misaligned by 4": Case((5003,), Region.whole((5003,), (1,)), shift=4),

@@ -148,7 +148,7 @@ MUTANTS = [
         "tritoninit/sampler.py",
         "direction, origin = 1, recipe.mean",
         "direction, origin = 1, 0.0",
-        "tests/statistics/test_distributions.py tests/unit/test_sampler.py",
+        GOLDEN,
     ),
     Mutant(
         "sparse_ with one zero too many",
