@@ -16,7 +16,7 @@ MUTANTS = [
         "tritoninit/init/variance.py",
         'return _fans(shape)[lowered == "fan_out"]',
         'return _fans(shape)[lowered == "fan_in"]',
-        VALUES,
+        "tests/unit/test_init_variance.py",
     ),
     Mutant(
         "fans of the part, not of the whole",
@@ -30,7 +30,7 @@ MUTANTS = [
         "tritoninit/fill.py",
         "    torch.autograd.graph.increment_version(tensor)",
         "    pass",
-        "tests/unit/test_init_memory.py",
+        "tests/hostile/test_autograd.py",
     ),
     Mutant(
         "memory that overlaps itself is written",
@@ -102,8 +102,7 @@ MUTANTS = [
         "tritoninit/names.py",
         '"_checkpoint_wrapped_module", ',
         "",
-        "tests/unit/test_materialize_model.py tests/unit/test_record.py"
-        " tests/unit/test_materialize.py tests/unit/test_fingerprint.py",
+        "tests/unit/test_documents.py tests/unit/test_materialize_model.py",
     ),
     Mutant(
         "a tensor that nothing fills goes unnoticed",
