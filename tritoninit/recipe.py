@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
-from decimal import Decimal
 
 
 def _shown(value: float) -> str:
@@ -85,6 +84,8 @@ class TruncNormal(Recipe):
             raise ValueError(f"trunc_normal_ expects a finite value in [a, b], got a=b={self.a}")
 
     def expected_std(self, shape: tuple[int, ...]) -> float:
+        from decimal import Decimal
+
         from tritoninit.special import truncated_std
 
         standard = (Decimal(bound) for bound in (self.a, self.b))

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from decimal import Decimal
 from enum import Enum
 from functools import lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tritoninit import truncated
 from tritoninit.arith import fma
 from tritoninit.recipe import (
     Constant,
@@ -27,6 +25,11 @@ from tritoninit.recipe import (
     TruncNormal,
     Uniform,
 )
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+    from tritoninit import truncated
 
 
 class DType(str, Enum):
@@ -168,6 +171,10 @@ def _double_uniform(a: float, b: float) -> tuple[float, float]:
 
 
 def _truncated(recipe: TruncNormal, dtype: DType) -> Sampler:
+    from decimal import Decimal
+
+    from tritoninit import truncated  # with decimal a twentieth of `import tritoninit`
+
     low, high = representable_bounds(recipe.a, recipe.b, dtype)
     if low == high:
         return _sampler("constant", (low,), dtype)
@@ -188,6 +195,10 @@ def _truncated(recipe: TruncNormal, dtype: DType) -> Sampler:
 def _tail_constants(
     recipe: TruncNormal, bounds: truncated.Bounds, kind: str, dtype: DType
 ) -> tuple[float, ...]:
+    from decimal import Decimal
+
+    from tritoninit import truncated
+
     word_bits, degree = (64, 31) if dtype.is_double else (32, 9)
     shares: tuple[Decimal, ...]
     if kind == "tail":

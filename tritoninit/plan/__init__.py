@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from tritoninit.plan.compute import Argument, Call, Compute, Operand, Step, Symbol
-from tritoninit.plan.difference import Difference, difference
 from tritoninit.plan.document import encoded, fill_of, key_of
 from tritoninit.plan.entries import SKIPPED, Apply, Copy, Fill, Left, View, Write
 from tritoninit.plan.table import aligned, headings, print_table, readable_bytes, table_row
 from tritoninit.stream import STREAM_VERSION, Key
+
+if TYPE_CHECKING:
+    from tritoninit.plan.difference import Difference
 
 __all__ = [
     "SKIPPED",
@@ -22,7 +25,6 @@ __all__ = [
     "Call",
     "Compute",
     "Copy",
-    "Difference",
     "Fill",
     "Left",
     "Operand",
@@ -83,6 +85,8 @@ class Plan:
 
         Values are compared through recipes and keys; the code that asked for them is not.
         """
+        from tritoninit.plan.difference import difference
+
         return difference((*self.fills, *self.left), (*other.fills, *other.left))
 
     def to_json(self) -> str:
