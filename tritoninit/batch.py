@@ -10,20 +10,18 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
+from tritoninit.backends.parts import LIMIT
 from tritoninit.dtensor import Part
-from tritoninit.fill import fill_parts
+from tritoninit.fill import ELEMENTWISE, fill_parts
 from tritoninit.layout import DTYPES, Placement
 from tritoninit.orthogonal import Matrix, fill_matrices
 from tritoninit.recipe import (
     Constant,
     Dirac,
     Eye,
-    Normal,
     Orthogonal,
     Recipe,
     Sparse,
-    TruncNormal,
-    Uniform,
 )
 from tritoninit.region import Axis
 from tritoninit.sampler import DType, Sampler, lower
@@ -33,9 +31,7 @@ if TYPE_CHECKING:
     from tritoninit.backends.triton_table import Batch
 
 DEVICES = ("cuda",)  # where there are launches to be saved
-BY_INDEX = (Uniform, Normal, TruncNormal)  # an element's value does not depend on the shape
 BY_SHAPE = (Eye, Dirac, Sparse)
-POSITIONS = 2**31 - 2**13  # sizes of a diagonal below this, plus a tile, fit 32 bits
 FAR = ("tail", "tails")  # of float64 their 41 constants, loaded from a table, would spill
 ZERO = Key(0)
 
@@ -149,7 +145,7 @@ def _run(
 
 def _sampler(recipe: Recipe, placement: Placement, dtype: DType) -> Sampler | None:
     """What a table writes for the recipe; None where it cannot."""
-    if isinstance(recipe, BY_INDEX):
+    if isinstance(recipe, ELEMENTWISE):
         sampler = lower(recipe, (), dtype)
         return None if dtype.is_double and sampler.kind in FAR else sampler
     if not isinstance(recipe, BY_SHAPE):
@@ -157,7 +153,7 @@ def _sampler(recipe: Recipe, placement: Placement, dtype: DType) -> Sampler | No
     sampler = lower(recipe, placement.shape, dtype)
     if isinstance(recipe, Sparse) and sampler.kind != "constant":
         return None
-    return sampler if max((0, *sampler.integers)) < POSITIONS else None
+    return sampler if max((0, *sampler.integers)) < LIMIT else None
 
 
 @lru_cache(maxsize=1024)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
@@ -29,10 +30,16 @@ def patch() -> Iterator[None]:
     nested.  Methods of tensors (``weight.data.normal_()``) are not calls of torch.nn.init.  Use
     :func:`tritoninit.materialize` for values that do not depend on the order either.
     """
-    names = {**{name: name for name in PUBLIC}, **PRIVATE}
-    functions = ((getattr(torch.nn.init, name, None), ours) for name, ours in names.items())
-    with exchanged((torchs, _instead(ours)) for torchs, ours in functions if torchs is not None):
+    with exchanged((torchs, _instead(ours)) for torchs, ours in torchs_initializers()):
         yield
+
+
+def torchs_initializers() -> Iterator[tuple[Any, str]]:
+    """The initializers of torch.nn.init, each with the name of the one of ours that it is."""
+    for name, ours in {**{name: name for name in PUBLIC}, **PRIVATE}.items():
+        function = getattr(torch.nn.init, name, None)
+        if function is not None:
+            yield function, ours
 
 
 def _instead(name: str) -> Replace:

@@ -20,6 +20,7 @@ from tritoninit import init
 from tritoninit.init.call import binder
 from tritoninit.init.exchange import Function, Replace, exchanged
 from tritoninit.layout import PLAIN_TYPES
+from tritoninit.patching import torchs_initializers
 from tritoninit.recipe import (
     Constant,
     Dirac,
@@ -50,9 +51,8 @@ ELEMENTARY: dict[str, Callable[[Arguments], Recipe]] = {
     "sparse_": lambda p: Sparse(float(p["sparsity"]), float(p["std"])),
 }
 # Those of torch.nn.init that return early on meta.
-SILENT = ("trunc_normal_", "_no_grad_trunc_normal_", "orthogonal_", "sparse_", "dirac_")
+SILENT = ("trunc_normal_", "orthogonal_", "sparse_", "dirac_")
 PLAIN = (bool, int, float, str, type(None))
-PUBLIC = tuple(name for name in init.__all__ if name.endswith("_"))
 
 _lock = threading.RLock()
 _noted: list[AbstractContextManager[None]] = []  # what ``note_silent_writes`` entered, for good
@@ -69,14 +69,10 @@ def intercepted(recorder: Recorder) -> Iterator[None]:
 
 
 def _replacements(recorder: Recorder) -> Iterator[tuple[Any, Replace]]:
-    for name in PUBLIC:
-        yield getattr(torch.nn.init, name), _ours(recorder, name)
-        if name in ELEMENTARY:
-            yield inspect.unwrap(getattr(init, name)), _recording(recorder, name)
-    # Called directly by some models; it returns early on meta as well.
-    private = getattr(torch.nn.init, "_no_grad_trunc_normal_", None)
-    if private is not None:
-        yield private, _ours(recorder, "trunc_normal_")
+    for function, name in torchs_initializers():
+        yield function, _ours(recorder, name)
+    for name in ELEMENTARY:
+        yield inspect.unwrap(getattr(init, name)), _recording(recorder, name)
 
 
 def _tensor_of(args: tuple[Any, ...], kwargs: Arguments) -> Any:
@@ -158,8 +154,8 @@ def note_silent_writes() -> None:
     """
     with _lock:
         if not _noted:
-            functions = [getattr(torch.nn.init, name, None) for name in SILENT]
-            noted = exchanged((f, _counting) for f in functions if f is not None)
+            silent = (f for f, name in torchs_initializers() if name in SILENT)
+            noted = exchanged((function, _counting) for function in silent)
             noted.__enter__()
             _noted.append(noted)
 
