@@ -165,14 +165,19 @@ def launch_arguments(
         KIND=sampler.kind,
         STRIDED=_is_strided(spans),
         CARRY=low >> 32 != high >> 32 or (own["WIDE"] and bool(rows)),
-        num_warps=WARPS,
-        enable_fp_fusion=False,
+        **compile_options(),
         **own,
     )
-    if torch.version.hip is None:
-        arguments["maxnreg"] = REGISTERS
     slots = own["slots"] if rows else triton.cdiv(first % lanes + length, lanes)
     return fill_rows if rows else fill_row, triton.cdiv(slots, each * block // lanes), arguments
+
+
+def compile_options() -> dict[str, Any]:
+    """How every kernel that writes samples is compiled: above all, nothing is contracted."""
+    options: dict[str, Any] = dict(num_warps=WARPS, enable_fp_fusion=False)
+    if torch.version.hip is None:
+        options["maxnreg"] = REGISTERS
+    return options
 
 
 def block_elements(out: torch.Tensor, sampler: Sampler) -> int:

@@ -10,7 +10,7 @@ import torch
 import triton.language as tl
 
 from tritoninit.backends.table import GROUP, WORD, Table, block_size, tables
-from tritoninit.backends.triton_ import REGISTERS, WARPS, block_of, constants_of
+from tritoninit.backends.triton_ import block_of, compile_options, constants_of
 from tritoninit.backends.triton_launch import launch
 from tritoninit.kernels.table import fill_table
 from tritoninit.sampler import DType, Sampler
@@ -129,7 +129,7 @@ def launch_arguments(
 ) -> dict[str, Any]:
     """The kernel's arguments; ``sent`` are the table's arrays on the device."""
     groups, tiles, words, constants = sent
-    arguments = dict(
+    return dict(
         groups=groups,
         tiles=tiles,
         words=words,
@@ -142,12 +142,8 @@ def launch_arguments(
         GROUP=GROUP,
         ALIGNED=table.aligned,
         ROWS=table.rows,
-        num_warps=WARPS,
-        enable_fp_fusion=False,
+        **compile_options(),
     )
-    if torch.version.hip is None:
-        arguments["maxnreg"] = REGISTERS
-    return arguments
 
 
 def upload(arrays: Sequence[np.ndarray[Any, Any]], device: torch.device) -> list[torch.Tensor]:
