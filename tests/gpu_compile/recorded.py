@@ -92,8 +92,8 @@ def _flat(kinds: Any) -> Iterator[str]:
             yield kind
 
 
-def activate() -> None:
-    """Triton's CUDA driver for an sm_90 that is not there."""
+def activate(arch: int = 90) -> None:
+    """Triton's CUDA driver for a device that is not there."""
     torch._C._cuda_getCurrentRawStream = lambda device: 0
     from triton.backends.nvidia.driver import CudaDriver
 
@@ -104,7 +104,7 @@ def activate() -> None:
             self.get_current_stream = lambda device: 7
 
         def get_current_target(self) -> GPUTarget:
-            return GPUTarget("cuda", 90, 32)
+            return GPUTarget("cuda", arch, 32)
 
     driver._active = Absent()
 
