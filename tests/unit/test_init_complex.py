@@ -79,7 +79,8 @@ def test_spreads_are_torchs(name, dtype):
         )
     )
     ours, theirs = (pair[pair != 0] for pair in pairs)
-    # Four standard errors of the difference of two standard deviations.
+    # Four standard errors of the difference of two standard deviations and 4.2 of that of two
+    # means: samples of one law fail at one seed in 10,000, and this seed is fixed.
     assert abs(ours.std() / theirs.std() - 1) < 4 / math.sqrt(ours.numel())
     assert abs(ours.mean() - theirs.mean()) < 6 * ours.std() / math.sqrt(ours.numel())
 

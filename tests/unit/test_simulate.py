@@ -110,6 +110,7 @@ def test_only_the_ranks_own_memory_is_taken():
         init_fn=init_fn,
     )
     assert held["weight"].shape == (1, 1024)
+    # 4.5 standard errors: one seed in 150,000 is further off, and this one is fixed.
     assert held["weight"].std().item() == pytest.approx(1, abs=0.1)
 
 

@@ -157,7 +157,7 @@ def rank(
         for c in range(width):
             place = zeros - 1 - int(below[c])
             if 0 <= place < sizes[c] <= room:
-                chosen = np.partition(found[c, : sizes[c]], place)[place]
+                chosen = int(np.partition(found[c, : sizes[c]], place)[place])
                 result.word[start + c], result.row[start + c] = chosen >> 32, chosen & 0xFFFFFFFF
             else:
                 one = rank_columns(words, rows, columns, zeros, left + start + c, 1)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tritoninit.plan.compute import Argument, Call, Compute, Operand, Step, Symbol
-from tritoninit.plan.document import encoded, fill_of, key_of
+from tritoninit.plan.document import encoded
 from tritoninit.plan.entries import SKIPPED, Apply, Copy, Fill, Left, View, Write
 from tritoninit.plan.table import aligned, headings, print_table, readable_bytes, table_row
 from tritoninit.stream import STREAM_VERSION, Key
@@ -99,12 +99,9 @@ class Plan:
         """The plan that :meth:`to_json` wrote.
 
         Raises:
-            ValueError: the plan was made with another version of the stream.
+            ValueError: the text is no JSON, the plan was made with another version of the
+                stream, or a field is missing, unknown or not of its type.
         """
-        document = json.loads(text)
-        version = document["stream_version"]
-        if version != STREAM_VERSION:
-            raise ValueError(f"the plan is of stream version {version}, this is {STREAM_VERSION}")
-        fills = tuple(fill_of(entry, Fill) for entry in document["fills"])
-        left = tuple(fill_of(entry, Left) for entry in document["left"])
-        return cls(key_of(document["key"]), fills, left)
+        from tritoninit.plan.reading import read
+
+        return cls(*read(text))

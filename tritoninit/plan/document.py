@@ -1,38 +1,16 @@
-"""A plan as JSON, and back."""
+"""A plan as JSON; ``reading.py`` reads it back."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import fields, is_dataclass
-from typing import Any, TypeVar
+from typing import Any
 
-from tritoninit.plan.compute import Call, Compute, Operand, Step, Symbol
-from tritoninit.plan.entries import Apply, Copy, Fill, View, Write
-from tritoninit.recipe import (
-    Constant,
-    Dirac,
-    Eye,
-    Normal,
-    Orthogonal,
-    Recipe,
-    Sparse,
-    TruncNormal,
-    Uniform,
-)
-from tritoninit.sharding import Sharding, Split
+from tritoninit.plan.compute import Call, Operand, Step, Symbol
+from tritoninit.recipe import Recipe
 from tritoninit.stream import Key
 
-F = TypeVar("F", bound=Fill)
-
-RECIPES: dict[str, type[Recipe]] = {
-    cls.__name__: cls
-    for cls in (
-        *(Uniform, Normal, TruncNormal, Constant, Eye, Dirac, Sparse, Orthogonal),
-        *(Copy, Apply, Compute),
-    )
-}
-PARTS: dict[str, type] = {cls.__name__: cls for cls in (Call, Operand, Step, Symbol)}
+PARTS = (Call, Operand, Step, Symbol)
 
 
 def encoded(value: Any) -> Any:
@@ -48,66 +26,9 @@ def encoded(value: Any) -> Any:
     if isinstance(value, Recipe):
         arguments = {f.name: encoded(getattr(value, f.name)) for f in fields(value)}
         return {"recipe": type(value).__name__, **arguments}
-    if type(value) in PARTS.values():
+    if type(value) in PARTS:
         parts = {f.name: encoded(getattr(value, f.name)) for f in fields(value)}
         return {"part": type(value).__name__, **parts}
     if is_dataclass(value):
         return {f.name: encoded(getattr(value, f.name)) for f in fields(value)}
     return value
-
-
-def _decoded(value: Any) -> Any:
-    if isinstance(value, list):
-        return tuple(_decoded(item) for item in value)
-    if isinstance(value, dict):
-        if "part" in value:
-            return _part(value)
-        if "float" in value:
-            return float(value["float"])
-        real, imaginary = value["complex"]
-        return complex(_decoded(real), _decoded(imaginary))
-    return value
-
-
-def _part(entry: dict[str, Any]) -> Any:
-    """A piece of a Compute."""
-    readers: dict[str, Callable[[Any], Any]] = {"view": _view, "write": _write, "key": _key}
-    part = PARTS[entry["part"]]
-    given = {f.name: readers.get(f.name, _decoded)(entry[f.name]) for f in fields(part)}
-    return part(**given)
-
-
-def _view(entry: dict[str, Any] | None) -> View | None:
-    if entry is None:
-        return None
-    return View(**{name: _decoded(value) for name, value in entry.items()})
-
-
-def _key(pair: list[int] | None) -> Key | None:
-    return None if pair is None else key_of(pair)
-
-
-def key_of(pair: list[int]) -> Key:
-    """The key of a pair of words."""
-    return Key(*pair)
-
-
-def _write(entry: dict[str, Any]) -> Write:
-    arguments = {name: _decoded(value) for name, value in entry["recipe"].items()}
-    recipe = RECIPES[arguments.pop("recipe")](**arguments)
-    return Write(recipe, _view(entry["view"]), entry["draw"], _key(entry["key"]))
-
-
-def _sharding(entry: dict[str, Any] | None) -> Sharding | None:
-    if entry is None:
-        return None
-    arguments = {name: _decoded(value) for name, value in entry.items()}
-    splits = (None if pair is None else Split(*pair) for pair in arguments.pop("placements"))
-    return Sharding(placements=tuple(splits), **arguments)
-
-
-def fill_of(entry: dict[str, Any], made: type[F]) -> F:
-    """The fill, or the tensor that is left, that ``encoded`` encoded."""
-    arguments = {name: _decoded(entry[name]) for name in entry.keys() - {"writes", "sharding"}}
-    writes = tuple(map(_write, entry["writes"]))
-    return made(**arguments, writes=writes, sharding=_sharding(entry["sharding"]))
