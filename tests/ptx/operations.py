@@ -139,7 +139,8 @@ def select(lanes: Lanes, parts: list[str], operands: Operands) -> None:
 
 def convert(lanes: Lanes, parts: list[str], operands: Operands) -> None:
     *mode, to, source = parts[1:]
-    assert mode == (["rn"] if to[0] in "fb" else [])
+    towards_zero = source[0] == "f" and to[0] in "us"
+    assert mode == (["rzi"] if towards_zero else ["rn"] if to[0] in "fb" else [])
     if to in ("bf16x2", "f16x2"):
         narrow = to_bfloat16 if to == "bf16x2" else to_float16
         high, low = (narrow(lanes.read(operand, source)) for operand in operands[1:])
@@ -147,7 +148,12 @@ def convert(lanes: Lanes, parts: list[str], operands: Operands) -> None:
         lanes.write(operands[0], packed, "b32")
         return
     value = lanes.read(operands[1], source)
-    if to == "bf16":
+    if towards_zero:
+        limits = np.iinfo(dtype_of(to))  # beyond which PTX saturates
+        inside = np.where(lanes.on, value, 0).astype(np.float64)
+        assert ((inside > limits.min - 1.0) & (inside < limits.max + 1.0)).all()
+        lanes.write(operands[0], inside.astype(dtype_of(to)), to)
+    elif to == "bf16":
         exact = value.astype(np.float32)
         assert (exact == value).all()
         lanes.write(operands[0], to_bfloat16(exact), "b16")
@@ -227,6 +233,7 @@ OPERATIONS: dict[str, Operation] = {
     "xor": simple(np.bitwise_xor),
     "not": simple(np.invert),
     "neg": simple(negative),
+    "abs": simple(np.abs),
     "min": simple(least),
     "max": simple(greatest),
     "popc": simple(np.bitwise_count),

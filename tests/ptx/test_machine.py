@@ -192,6 +192,7 @@ CASES: dict[str, tuple[str, float, float, int]] = {
     "bytes": ("prmt.b32 %r6, %r4, %r5, 0x7610;", 1.0, -2.0, 0xC0000000),
     "ones": ("popc.b32 %r6, %r4;", 1.0, 0, 7),
     "unsigned to float32": ("cvt.rn.f32.u32 %r6, -129;", 0, 0, 0x4F7FFFFF),
+    "towards 0": ("cvt.rzi.s32.f32 %r6, %r4;", -2.75, 0, 0xFFFFFFFE),
     "a tie of integers": ("cvt.rn.f32.u32 %r6, -128;", 0, 0, 0x4F800000),
 }
 
