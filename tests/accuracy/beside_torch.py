@@ -30,6 +30,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy import special
 
 from tests.accuracy import truncation
 from tests.accuracy.beside_torch_table import rendered
@@ -74,26 +75,36 @@ def ours() -> Half:
         if alpha < 0 < beta and min(-alpha, beta) >= UNREACHABLE:
             return case.mean + case.std * box_muller(words)
         orders = (words, words ^ SIGN, ~words, ~words ^ SIGN)
-        share = min(orders, key=lambda order: off(case, values[:PROBE], order[:PROBE]))
-        return quantile(case, share)
+        index = min(orders, key=lambda order: off(case, values[:PROBE], order[:PROBE]))
+        counted = [quantile(case, index, moved) for moved in {0.0, moved_by(case)}]
+        return min(counted, key=lambda exact: truncation.worst(case, dtype, values, exact))
 
     return draw, exact
 
 
-def quantile(case: Case, share: Any) -> Array:
-    """The value below which are (share + 1/2) / 2**32 of the law."""
-    return case.quantile(
-        (share.astype(np.float64) + 0.5) / ALL, ((~share).astype(np.float64) + 0.5) / ALL
-    )
+def quantile(case: Case, index: Any, moved: float = 0.0) -> Array:
+    """The value below which are (index + moved + 1/2) / 2**32 of the law."""
+    below, above = (part.astype(np.float64) + 0.5 for part in (index, ~index))
+    return case.quantile((below + moved) / ALL, (above - moved) / ALL)
 
 
-def off(case: Case, values: Array, share: Any) -> float:
-    """How far values are from those of the shares.
+def moved_by(case: Case) -> float:
+    """How far words move, of one, that are counted from the mean and not from a bound."""
+    alpha, beta = case.bounds
+    if not alpha < 0 < beta:
+        return 0.0
+    left = special.ndtr(0.0) - special.ndtr(alpha)
+    words = float(left / (left + special.ndtr(beta) - special.ndtr(0.0)) * ALL)
+    return words - round(words)
 
-    A value is the quantile of its word as a signed or unsigned number, rising or falling; the
-    form of the sampler decides, and here which of them it was.
+
+def off(case: Case, values: Array, index: Any) -> float:
+    """How far values are from those of the words in this order.
+
+    A value is the quantile of its word as a signed or unsigned number, rising or falling: the
+    form of the sampler decides, and this tells which of them it was.
     """
-    return float(np.median(np.abs(values - quantile(case, share))))
+    return float(np.median(np.abs(values - quantile(case, index))))
 
 
 def box_muller(words: Any) -> Array:
@@ -215,8 +226,9 @@ def main() -> None:
                 records.append(record)
                 print(title, dtype, case, json.dumps(stored(record)), flush=True)
         document[title] = stored({**ran, "seed": SEED, "limit": options.limit, "records": records})
+    document = dict(sorted(document.items()))
     scratch = RESULTS.with_suffix(".tmp")
-    scratch.write_text(json.dumps(dict(sorted(document.items())), indent=1) + "\n")
+    scratch.write_text(json.dumps(document, indent=1) + "\n")
     scratch.replace(RESULTS)
     RESULTS.with_suffix(".md").write_text(rendered(document))
 

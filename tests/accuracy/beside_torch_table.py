@@ -20,7 +20,7 @@ A case is (mean, std, a, b). Per case and implementation:
 - **KS**: the largest distance between the distribution functions of the samples and of exact ones, times the root of the number of samples, on the dtype's grid; exact samples stay below 2.7 with a probability of 1 - 1e-6. Bold above.
 - **range**: the least and the greatest finite sample, in units of std from the mean; in brackets the medians of the least and the greatest of as many exact ones.
 - **distinct**: how many values occur.
-- **ns**: nanoseconds a sample, one call on the threads of the machine. "not in {limit} s" where a call did not end within that; the row then is of fewer samples, which the first column names.
+- **ns**: nanoseconds a sample, one call on two cores that other processes used, too: no more than a magnitude. Where a call did not end within the limit, the row is of fewer samples, which the second column names.
 """  # noqa: E501
 COLUMNS = ("outside", "inf", "at a", "at b", "worst", "KS", "range", "distinct", "ns")
 ROW = "| {} |".format
@@ -70,11 +70,11 @@ def rendered(document: dict[str, Any]) -> str:
     """All records, a table for each dtype."""
     environments = "\n".join(
         f"- {name}: Python {run['python']}, torch {run['torch']}, numpy {run['numpy']},"
-        f" {run['machine']} with {run['cpu capability']}, seed {run['seed']}"
+        f" {run['machine']} with {run['cpu capability']}, seed {run['seed']}, limit"
+        f" {run['limit']:g} s"
         for name, run in document.items()
     )
-    limit = max(run["limit"] for run in document.values())
-    lines = [HEAD.format(environments=environments, limit=f"{limit:g}")]
+    lines = [HEAD.format(environments=environments)]
     first = next(iter(document.values()))["records"]
     for dtype in dict.fromkeys(record["dtype"] for record in first):
         lines += [f"## {dtype}", "", ROW(" | ".join(["case", "", *COLUMNS])), ALIGNED]

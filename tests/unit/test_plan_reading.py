@@ -106,4 +106,4 @@ def test_every_field_has_a_reader(cls):
 
 def test_every_recipe_can_be_read():
     subclasses = (cls for cls in Recipe.__subclasses__() if cls.__module__.startswith("tritoninit"))
-    assert {cls.__name__ for cls in subclasses} == set(RECIPES)
+    assert {name for cls in subclasses if (name := cls.__name__)[0] != "_"} == set(RECIPES)
