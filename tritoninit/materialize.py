@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from tritoninit import fsdp2
+from tritoninit.collector import paused
 from tritoninit.dtensor import is_dtensor, meshes_of, parts_of
 from tritoninit.memory import allocate, bind
 from tritoninit.plan import SKIPPED, Fill, Plan, readable_bytes
@@ -63,6 +64,7 @@ def record() -> Iterator[None]:
         yield
 
 
+@paused()
 def plan(
     model: nn.Module,
     seed: int | Key = 0,
@@ -101,6 +103,7 @@ def plan(
     return record_plan(model, seed, init_fn, skip=skip, dtype=dtype, strict=strict)[1]
 
 
+@paused()
 def materialize(
     model: nn.Module,
     device: str | torch.device | None = None,

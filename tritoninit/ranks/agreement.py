@@ -39,6 +39,9 @@ def together(meshes: list[DeviceMesh], doing: str) -> Iterator[list[Plan]]:
             rank, its own exception is raised.
     """
     made: list[Plan] = []
+    if not meshes:
+        yield made  # there is nobody to agree with
+        return
     try:
         yield made
     except Exception as error:

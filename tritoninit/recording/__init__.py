@@ -17,11 +17,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tritoninit.collector import paused
 from tritoninit.dtensor import is_dtensor, sharding_of
 from tritoninit.plan import SKIPPED, Fill, Left, Plan, Write
 from tritoninit.recording.audit import complaint, decide
 from tritoninit.recording.calls import intercepted
-from tritoninit.recording.collector import paused
 from tritoninit.recording.construction import (
     Construction,
     already_ran,
