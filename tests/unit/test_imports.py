@@ -19,7 +19,7 @@ OPTIONAL = {
 LAYERS = [
     {"stream", "region", "sharding", "names", "digest", "collector"},
     {"arith", "coefficients", "philox", "special", "recipe", "sampling", "sampling64", "sparse"},
-    {"truncated"},
+    {"truncated", "keys"},
     {"sampler"},
     {"backends"},
     {"orthogonal", "layout", "dtensor", "generator", "oracle", "plan"},

@@ -35,7 +35,7 @@ from tritoninit.recording.literals import LiteralMode
 from tritoninit.recording.operations import OperationMode
 from tritoninit.recording.options import Options
 from tritoninit.recording.program import ProgramError, compiled
-from tritoninit.recording.recorder import Recorder
+from tritoninit.recording.recorder import Recorder, is_recorded
 from tritoninit.recording.repeat import copy, memory_for, repeat
 from tritoninit.recording.shadows import Shadows
 from tritoninit.recording.targets import (
@@ -110,16 +110,21 @@ def record_model(
     options = options or Options()
     if is_recording():
         raise RuntimeError("a model cannot be planned while record() is open; leave it first")
-    targets = find_targets(model)
+    paths = list(model.named_modules(remove_duplicate=False))
+    targets = find_targets(paths)
     options.apply(targets)
-    constructions = constructions_of(model)
+    first: dict[nn.Module, str] = {}
+    for name, module in paths:
+        first.setdefault(module, name)
+    constructions = constructions_of(first)
     recorder = Recorder(list(constructions))
-    shadows = Shadows(model, targets)
+    shadows = Shadows(first, targets)
     with shadows.in_place():
         filled = _begin(recorder, targets, constructions)
         began = recorder.now()
+        built = Built(filled, already_ran(first) if constructions else set())
         with intercepted(recorder), LiteralMode(recorder), OperationMode(recorder):
-            initialise(model, recorder, targets, init_fn, Built(filled, already_ran(model)))
+            initialise(model, recorder, targets, init_fn, built)
         for state in shadows.states:
             state.check_structure()
         values = list(_values(recorder, shadows))
@@ -146,50 +151,53 @@ def _begin(
         memory.target = target
         complete = True
         if target.shadow is not None:
-            values = (value for c in constructions if (value := c.value_of(target)) is not None)
-            value = next(values, None)
-            anew = target.rounded is not None
-            complete = value is not None and repeat(recorder, value, memory, anew)
-            target.outdated = any(c.is_outdated(target) for c in constructions)
-            own = recorder.follow(target.tensor)  # init code may hold the tensor itself
-            plain = not target.is_sharded and target.tensor.storage_offset() == 0
-            if plain and target.tensor.dtype == memory.dtype:
-                recorder.memories[target.tensor.untyped_storage()._cdata] = memory
+            if constructions:
+                values = (value for c in constructions if (value := c.value_of(target)) is not None)
+                value = next(values, None)
+                anew = target.rounded is not None
+                complete = value is not None and repeat(recorder, value, memory, anew)
+                target.outdated = any(c.is_outdated(target) for c in constructions)
+            tensor = target.tensor  # init code may hold the tensor itself
+            plain = not target.is_sharded and tensor.storage_offset() == 0
+            if plain and tensor.dtype == memory.dtype:
+                recorder.memories[tensor.untyped_storage()._cdata] = memory
             else:
-                target.own = own
-        for slot in target.slots:
-            filled[id(slot.module)] = filled.get(id(slot.module), True) and complete
-    return {module for module, complete in filled.items() if complete and constructions}
+                target.own = recorder.follow(tensor)
+        if constructions:
+            for slot in target.slots:
+                filled[id(slot.module)] = filled.get(id(slot.module), True) and complete
+    return {module for module, complete in filled.items() if complete}
 
 
 def _values(recorder: Recorder, shadows: Shadows) -> Iterator[tuple[Target, Ref, bool]]:
     """Every target with what init code left in its place, and whether it is a new tensor."""
-    for target, held in shadows.held():
-        try:
-            yield target, *_value(recorder, target, held)
-        except RecordError:
-            if not target.skipped:
-                raise
-            yield target, recorder.ref(recorder.follow(held).tensor), False
+    with recorder.at("init code"):
+        for target, held in shadows.held():
+            try:
+                yield target, *_value(recorder, target, held)
+            except RecordError:
+                if not target.skipped:
+                    raise
+                memory = recorder.follow(held)
+                ref = Ref(memory, recorder.now(), memory.tensor_view, memory.dtype)
+                yield target, ref, False
 
 
 def _value(recorder: Recorder, target: Target, held: Tensor) -> tuple[Ref, bool]:
     """What init code left in a target's place, and whether it is a new tensor."""
-    assigned = held is not target.shadow
-    with recorder.at("init code"):
-        dtypes = target.working or target.tensor.dtype, target.tensor.dtype
-        if tuple(held.shape) != tuple(target.tensor.shape) or held.dtype not in dtypes:
-            doing = "assigned a tensor" if assigned else "changed it to one"
-            raise recorder.refuse(
-                f"{doing} on {held.device} of shape {list(held.shape)} and dtype"
-                f" {dtype_name(held)}; only one of the same shape and dtype can take its place",
-                target,
-            )
-        source = recorder.find(held)
-        if source is not None and source.shadow is None:
-            raise recorder.refuse(f"assigned {source}, which keeps its own values", target)
-        ref = recorder.ref(held)
-    if ref.view.strides != target.whole.strides and assigned:
+    assigned, tensor = held is not target.shadow, target.tensor
+    if held.shape != tensor.shape or held.dtype not in (target.working, tensor.dtype):
+        doing = "assigned a tensor" if assigned else "changed it to one"
+        raise recorder.refuse(
+            f"{doing} on {held.device} of shape {list(held.shape)} and dtype"
+            f" {dtype_name(held)}; only one of the same shape and dtype can take its place",
+            target,
+        )
+    memory = recorder.memory(held)
+    if memory is not None and not is_recorded(memory):
+        raise recorder.refuse(f"assigned {memory.target}, which keeps its own values", target)
+    ref = recorder.ref(held)
+    if assigned and ref.view.strides != target.whole.strides:
         memory = memory_for(recorder, target, held.dtype)
         copy(recorder, memory, target.whole, ref, "init code", None)
         ref = Ref(memory, recorder.now(), target.whole, held.dtype)

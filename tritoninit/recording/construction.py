@@ -182,16 +182,16 @@ class _Thread(threading.local):
 _thread = _Thread()
 
 
-def constructions_of(model: nn.Module) -> list[Construction]:
-    """The recordings in which the model's modules were built."""
-    tags = (recorded(module) for module in model.modules())
+def constructions_of(modules: Iterable[nn.Module]) -> list[Construction]:
+    """The recordings in which a model's modules were built."""
+    tags = map(recorded, modules)
     found = {id(tag.construction): tag.construction for tag in tags if tag is not None}
     return list(found.values())
 
 
-def already_ran(model: nn.Module) -> set[tuple[int, str]]:
+def already_ran(modules: Iterable[nn.Module]) -> set[tuple[int, str]]:
     """The whole-model init code that constructors ran: (id of the module, method)."""
-    tags = ((module, recorded(module)) for module in model.modules())
+    tags = ((module, recorded(module)) for module in modules)
     return {(id(module), name) for module, tag in tags if tag is not None for name in tag.ran}
 
 

@@ -7,9 +7,10 @@ to one that is computed from them.  The order of calls is of no account but with
 
 from __future__ import annotations
 
-from tritoninit.recording.targets import Target
+from tritoninit.keys import parameter_keys
+from tritoninit.recording.targets import Target, Written
 from tritoninit.recording.trace import Event, Operation
-from tritoninit.stream import Key, parameter_key
+from tritoninit.stream import Key
 
 Draw = tuple[int, Key]
 
@@ -20,10 +21,14 @@ class Keying:
     def __init__(self, root: Key, targets: list[Target]) -> None:
         self.root = root
         self._drawn: dict[int, Draw] = {}
+        self._first: dict[int, Key] = {}  # the key of the first draw, by the target's id
         self._counts: dict[int, int] = {}
-        for target in targets:
+        drawing = [target for target in targets if any(map(_is_draw, target.writes))]
+        keys = parameter_keys(root, [target.name for target in drawing])
+        self._first.update(zip(map(id, drawing), keys, strict=True))
+        for target in drawing:
             for written in target.writes:
-                if written.recipe is not None and written.recipe.is_random:
+                if _is_draw(written):
                     self.key_of(written.event, target)
 
     def key_of(self, event: Event | Operation, target: Target) -> Draw:
@@ -34,6 +39,10 @@ class Keying:
         if found is None:
             draw = self._counts.get(id(target), 0)
             self._counts[id(target)] = draw + 1
-            found = draw, parameter_key(self.root, target.name, draw)
-            self._drawn[id(event)] = found
+            key = self._first.get(id(target)) or self.root.fold_in(target.name)
+            found = self._drawn[id(event)] = draw, key.fold_in(draw) if draw else key
         return found
+
+
+def _is_draw(written: Written) -> bool:
+    return written.recipe is not None and written.recipe.is_random
