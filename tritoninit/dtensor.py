@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from copy import copy
 from typing import TYPE_CHECKING, NamedTuple, TypeGuard
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from tritoninit.layout import Placement
 from tritoninit.region import Region, Shape
@@ -112,6 +112,15 @@ def meshes_of(values: Iterable[object]) -> list[DeviceMesh]:
     """The meshes of the DTensors among the values, without those that this rank is not in."""
     found = [value.device_mesh for value in values if is_dtensor(value)]
     return [mesh for mesh in dict.fromkeys(found) if mesh.get_coordinate() is not None]
+
+
+def meshes_of_model(model: nn.Module) -> list[DeviceMesh]:
+    """The meshes of a model's DTensors; see :func:`meshes_of`."""
+    if "torch.distributed.tensor" not in sys.modules:
+        return []
+    modules = list(model.modules())
+    tables = [m._parameters for m in modules] + [m._buffers for m in modules]
+    return meshes_of(tensor for table in tables for tensor in table.values())
 
 
 def with_local(tensor: DTensor, local: Tensor) -> DTensor:

@@ -21,5 +21,5 @@ def parameter_keys(root: Key, names: Sequence[str]) -> list[Key]:
     folded = np.frombuffer(b"".join(hashed), "<u8").astype(np.uint64)
     words = philox4x32(folded + np.uint64(root.offset), np.uint64(root.seed))
     high = np.uint64(32)
-    seeds, offsets = words[1] << high | words[0], words[3] << high | words[2]
-    return list(map(Key, seeds.tolist(), offsets.tolist()))
+    seeds, offsets = (np.asarray(words[i + 1] << high | words[i]).tolist() for i in (0, 2))
+    return list(map(Key, seeds, offsets))

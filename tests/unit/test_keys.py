@@ -17,4 +17,5 @@ def test_each_name_has_its_own_key(root, count):
 
 def test_the_words_are_plain_integers():
     key = parameter_keys(Key(0), NAMES)[-1]
-    assert type(key.seed) is int and type(key.offset) is int
+    assert type(key.seed) is int
+    assert type(key.offset) is int

@@ -63,10 +63,12 @@ __all__ = [
 class Recording:
     """The targets on meta with their writes, the values to copy, and attributes that were set.
 
-    ``left`` says of targets that stay on meta, by name, why they do; the others are
-    ``targets``.  ``sources`` holds the tensors of :class:`tritoninit.plan.Copy` by digest.
+    ``modules`` are the model's, each once.  ``left`` says of targets that stay on meta, by name,
+    why they do; the others are ``targets``.  ``sources`` holds the tensors of
+    :class:`tritoninit.plan.Copy` by digest.
     """
 
+    modules: list[nn.Module]
     every: list[Target]
     left: dict[str, str]
     sources: dict[str, Tensor]
@@ -134,7 +136,8 @@ def record_model(
     missing = [f"{t}: {unknown[t.name]}" for t, *_ in values if t.name in unknown]
     if missing and options.strict:
         raise RecordError(complaint(missing, init_fn is not None))
-    return Recording([target for target, *_ in values], left, recorder.sources, attributes)
+    every = [target for target, *_ in values]
+    return Recording(list(first), every, left, recorder.sources, attributes)
 
 
 def _begin(
