@@ -12,14 +12,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from tritoninit.collector import paused
 from tritoninit.dtensor import is_dtensor, sharding_of
-from tritoninit.plan import SKIPPED, Fill, Left, Plan, Write
+from tritoninit.plan import SKIPPED, Fill, Left, Plan, View, Write
 from tritoninit.recording.audit import complaint, decide
 from tritoninit.recording.calls import intercepted
 from tritoninit.recording.construction import (
@@ -41,6 +41,7 @@ from tritoninit.recording.shadows import Shadows
 from tritoninit.recording.targets import (
     RecordError,
     Target,
+    Written,
     dtype_name,
     find_targets,
     short,
@@ -57,6 +58,9 @@ __all__ = [
     "record_construction",
     "record_model",
 ]
+
+
+F = TypeVar("F", bound=Fill)
 
 
 @dataclass(frozen=True)
@@ -88,12 +92,13 @@ class Recording:
         for target in self.every:
             reason = self.left.get(target.name)
             if reason is None:
-                fills.append(Fill(**_facts(target, target.dtype), **_writes(target, keying)))
+                origins = dict.fromkeys([written.origin for written in target.writes])
+                writes = _writes(target, keying)
+                fills.append(_fill(Fill, target, target.dtype, writes, ", ".join(origins)))
                 continue
             with suppress(ProgramError):
                 _writes(target, keying)  # its draws belong to it all the same
-            facts = _facts(target, target.tensor.dtype)
-            left.append(Left(**facts, writes=(), origin=reason))
+            left.append(_fill(Left, target, target.tensor.dtype, (), reason))
         return Plan(key, tuple(fills), tuple(left))
 
 
@@ -199,7 +204,7 @@ def _value(recorder: Recorder, target: Target, held: Tensor) -> tuple[Ref, bool]
     memory = recorder.memory(held)
     if memory is not None and not is_recorded(memory):
         raise recorder.refuse(f"assigned {memory.target}, which keeps its own values", target)
-    ref = recorder.ref(held)
+    ref = recorder.ref_in(memory, held)
     if assigned and ref.view.strides != target.whole.strides:
         memory = memory_for(recorder, target, held.dtype)
         copy(recorder, memory, target.whole, ref, "init code", None)
@@ -207,33 +212,29 @@ def _value(recorder: Recorder, target: Target, held: Tensor) -> tuple[Ref, bool]
     return ref, assigned
 
 
-def _facts(target: Target, dtype: torch.dtype) -> dict[str, Any]:
-    whole = target.whole
-    return {
-        "name": target.name,
-        "aliases": target.names[1:],
-        "kind": target.kind,
-        "shape": whole.shape,
-        "strides": whole.strides,
-        "dtype": short(dtype),
-        "itemsize": dtype.itemsize,
-        "sharding": sharding_of(target.tensor) if is_dtensor(target.tensor) else None,
-    }
+def _fill(
+    entry: type[F], target: Target, dtype: torch.dtype, writes: tuple[Write, ...], origin: str
+) -> F:
+    """The entry of a target that will have ``dtype``."""
+    tensor, whole = target.tensor, target.whole
+    sharding = sharding_of(tensor) if is_dtensor(tensor) else None
+    name, *aliases = target.names
+    facts = whole.shape, whole.strides, short(dtype), dtype.itemsize
+    return entry(name, tuple(aliases), target.kind, *facts, writes, origin, sharding)
 
 
-def _writes(target: Target, keying: Keying) -> dict[str, Any]:
+def _write(written: Written, whole: View, target: Target, keying: Keying) -> Write:
+    view = None if written.view is whole or written.view == whole else written.view
+    recipe = written.recipe
+    if recipe is None:
+        program = compiled(written.value, lambda event: keying.key_of(event, target))
+        return Write(program, view)
+    if recipe.is_random:
+        draw, key = keying.key_of(written.event, target)
+        return Write(recipe, view, draw, written.event.key or key)
+    return Write(recipe, view)
+
+
+def _writes(target: Target, keying: Keying) -> tuple[Write, ...]:
     whole = target.whole
-    writes = []
-    for written in target.writes:
-        view = None if written.view == whole else written.view
-        recipe = written.recipe
-        if recipe is None:
-            program = compiled(written.value, lambda event: keying.key_of(event, target))
-            writes.append(Write(program, view))
-        elif recipe.is_random:
-            draw, key = keying.key_of(written.event, target)
-            writes.append(Write(recipe, view, draw, written.event.key or key))
-        else:
-            writes.append(Write(recipe, view))
-    origin = ", ".join(dict.fromkeys(written.origin for written in target.writes))
-    return {"writes": tuple(writes), "origin": origin}
+    return tuple([_write(written, whole, target, keying) for written in target.writes])

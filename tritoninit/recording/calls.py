@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch._C import _len_torch_function_stack
 
 from tritoninit import init
@@ -32,7 +33,7 @@ from tritoninit.recipe import (
     TruncNormal,
     Uniform,
 )
-from tritoninit.recording.known import description
+from tritoninit.recording.known import description, is_silent
 from tritoninit.recording.recorder import Recorder, is_recorded
 from tritoninit.recording.trace import view_of
 from tritoninit.stream import Key
@@ -94,7 +95,7 @@ def _ours(recorder: Recorder, name: str) -> Replace:
             tensor = _tensor_of(args, kwargs)
             if type(tensor) in PLAIN_TYPES and _len_torch_function_stack() == recorder.modes:
                 with torch._C.DisableTorchFunction():  # the recorder's own mode has no use for it
-                    return _known(recorder, name, run, args, kwargs)
+                    return _known(recorder, name, run, tensor, args, kwargs)
             return run(*args, **kwargs)
 
         def run(*args: Any, **kwargs: Any) -> Any:
@@ -107,10 +108,14 @@ def _ours(recorder: Recorder, name: str) -> Replace:
 
 
 def _known(
-    recorder: Recorder, name: str, run: Function, args: tuple[Any, ...], kwargs: Arguments
+    recorder: Recorder,
+    name: str,
+    run: Function,
+    tensor: Tensor,
+    args: tuple[Any, ...],
+    kwargs: Arguments,
 ) -> Any:
     """Make a call, but for one that is known: its recipe is written at once."""
-    tensor = _tensor_of(args, kwargs)
     memory = recorder.memory(tensor)
     if recorder.quiet or memory is None or not is_recorded(memory):
         return run(*args, **kwargs)
@@ -125,7 +130,8 @@ def _known(
         return tensor
     before = len(memory.events)
     found = run(*args, **kwargs)
-    recorder.known.learn(call, memory, before, view_of(tensor))
+    if is_silent(tensor):
+        recorder.known.learn(call, memory, before, view_of(tensor))
     return found
 
 
@@ -139,7 +145,7 @@ def _recording(recorder: Recorder, name: str) -> Replace:
             tensor = _tensor_of(args, kwargs)
             if recorder.quiet or not _is_recorded(recorder, tensor):
                 return original(*args, **kwargs)
-            return _known(recorder, f"tritoninit.{name}", run, args, kwargs)
+            return _known(recorder, f"tritoninit.{name}", run, tensor, args, kwargs)
 
         def run(*args: Any, **kwargs: Any) -> Any:
             tensor, given = _tensor_of(args, kwargs), bound(args, kwargs)

@@ -53,16 +53,21 @@ class Known:
 def description(
     name: str, tensor: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> object | None:
-    """All that the recipe of a call depends on; None where a call has to be made to know it.
-
-    So it has with an argument that is neither a number nor a string, off meta, on an inference
-    tensor, and on one without elements, of which every call warns.
-    """
+    """All that the recipe of a call depends on; None where an argument is more than a number."""
     values = args[1:] + tuple(kwargs.values()) if kwargs else args[1:]
     kinds = tuple(map(type, values))
-    if not (PLAIN.issuperset(kinds) and tensor.is_meta and tensor.numel()) or tensor.is_inference():
+    if not PLAIN.issuperset(kinds):
         return None
     zeros = str(values) if 0 in values else ""  # -0.0 equals 0.0
     geometry = tensor.shape, tensor.stride(), tensor.storage_offset()
     memory = tensor.untyped_storage().nbytes(), _dispatch_keys(tensor).raw_repr()
     return name, values, kinds, tuple(kwargs), zeros, type(tensor), tensor.dtype, geometry, memory
+
+
+def is_silent(tensor: Tensor) -> bool:
+    """Whether a call on such a tensor does nothing but to ask for a recipe.
+
+    Off meta it writes, without elements it warns, and an inference tensor is refused outside of
+    inference mode.
+    """
+    return tensor.is_meta and tensor.numel() > 0 and not tensor.is_inference()

@@ -91,7 +91,10 @@ class Recorder:
 
     def ref(self, tensor: Tensor) -> Ref:
         """The tensor's value at this time; of a real one that is not followed, a copy."""
-        memory = self.memory(tensor)
+        return self.ref_in(self.memory(tensor), tensor)
+
+    def ref_in(self, memory: Memory | None, tensor: Tensor) -> Ref:
+        """The value of a tensor that lies in this memory; see :meth:`ref`."""
         if not (tensor.is_meta if memory is None else is_recorded(memory)):
             with self.ignoring():
                 values = tensor.detach().clone(memory_format=torch.contiguous_format)

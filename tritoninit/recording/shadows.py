@@ -17,12 +17,12 @@ from tritoninit.recording.targets import TABLES, RecordError, Target, make_shado
 
 DICTS = (*TABLES.values(), "_modules")
 SETS = ("_non_persistent_buffers_set",)
-NOTHING: dict[str, Any] = {}  # what an empty table held
+TABLES_OF_MODULES = (*DICTS, *SETS)
 
 
 @dataclass(eq=False, slots=True)
 class State:
-    """What a module held: its attributes, and the contents of its tables."""
+    """What a module held: its attributes, and the contents of its tables, but for empty ones."""
 
     module: nn.Module
     name: str
@@ -36,11 +36,10 @@ class State:
         """The module's state now."""
         held = vars(module)
         tables: dict[str, Any] = {}
-        for table in DICTS:
+        for table in TABLES_OF_MODULES:
             # Not copy(): DeepSpeed's ZeROOrderedDict takes the module as an argument.
-            tables[table] = dict(held[table]) if held[table] else NOTHING
-        for table in SETS:
-            tables[table] = set(held[table]) if held[table] else NOTHING
+            if contents := held[table]:
+                tables[table] = set(contents) if table in SETS else dict(contents)
         return cls(module, name, type(module), dict(held), tables)
 
     def restore(self) -> None:
@@ -48,10 +47,11 @@ class State:
         if not self.is_same:
             vars(self.module).clear()
             vars(self.module).update(self.attributes)
-        for table, contents in self.tables.items():
-            container = self.attributes[table]
-            if container or contents:
+        for table in TABLES_OF_MODULES:
+            container, contents = self.attributes[table], self.tables.get(table)
+            if container:
                 container.clear()
+            if contents:
                 container.update(contents)
         if type(self.module) is not self.kind:
             self.module.__class__ = self.kind
@@ -69,16 +69,16 @@ class State:
         return {
             key: value
             for key, value in held.items()
-            if key not in self.tables and not (key in before and before[key] is value)
+            if key not in TABLES_OF_MODULES and not (key in before and before[key] is value)
         }
 
     def check_structure(self) -> None:
         """Raise if parameters, buffers or modules came or went."""
         for table in DICTS:
-            contents, held = self.tables[table], vars(self.module)[table]
+            contents, held = self.tables.get(table), vars(self.module)[table]
             if not (contents or held):
                 continue
-            before = {k for k, v in contents.items() if v is not None}
+            before = {k for k, v in (contents or {}).items() if v is not None}
             after = {k for k, v in held.items() if v is not None}
             if before != after:
                 raise RecordError(

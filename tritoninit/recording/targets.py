@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -64,7 +65,7 @@ class Target:
     tensor: Tensor
     slots: list[Slot]
     shadow: Tensor | None = None
-    writes: list[Written] = field(default_factory=list)
+    writes: Sequence[Written] = ()
     stale: bool = False
     outdated: bool = False
     skipped: bool = False
@@ -154,7 +155,8 @@ def find_targets(paths: list[tuple[str, nn.Module]]) -> list[Target]:
             for key, tensor in getattr(module, table).items():
                 if tensor is None:
                     continue
-                name, slot = canonical_name(f"{prefix}.{key}" if prefix else key), Slot(module, key)
+                name = canonical_name(f"{prefix}.{key}" if prefix else key)
+                slot = Slot(module, key)
                 target = targets.get(id(tensor))
                 if target is None:
                     targets[id(tensor)] = Target((name,), kind, tensor, [slot])
@@ -191,6 +193,9 @@ def _check_supported(target: Target) -> None:
 
 def _check_names_differ(targets: list[Target]) -> None:
     """Raise where a name, which decides values, is that of two tensors."""
+    names = [name for target in targets for name in target.names]
+    if len(set(names)) == len(names):
+        return
     seen: dict[str, Target] = {}
     for target in targets:
         for name in target.names:
