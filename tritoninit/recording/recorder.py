@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -185,12 +184,3 @@ class At:
 def is_recorded(memory: Memory) -> bool:
     """Whether writes to a followed memory are recorded; not to that of a model's real tensors."""
     return memory.target is None or memory.target.shadow is not None
-
-
-def flat(value: Any) -> Iterator[Tensor]:
-    """The tensors in an argument or a result."""
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from flat(item)
