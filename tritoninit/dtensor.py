@@ -116,11 +116,16 @@ def meshes_of(values: Iterable[object]) -> list[DeviceMesh]:
 
 def meshes_of_model(model: nn.Module) -> list[DeviceMesh]:
     """The meshes of a model's DTensors; see :func:`meshes_of`."""
-    if "torch.distributed.tensor" not in sys.modules:
+    module = sys.modules.get("torch.distributed.tensor")
+    if module is None:
         return []
-    modules = list(model.modules())
-    tables = [m._parameters for m in modules] + [m._buffers for m in modules]
-    return meshes_of(tensor for table in tables for tensor in table.values())
+    parameters: list[object] = []
+    buffers: list[object] = []
+    for each in model.modules():
+        parameters.extend(each._parameters.values())
+        buffers.extend(each._buffers.values())
+    kind = module.DTensor
+    return meshes_of([tensor for tensor in parameters + buffers if isinstance(tensor, kind)])
 
 
 def with_local(tensor: DTensor, local: Tensor) -> DTensor:

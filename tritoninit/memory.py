@@ -51,10 +51,10 @@ def bind(target: Target, data: Tensor) -> bool:
     original, shadow = target.tensor, target.shadow
     assert shadow is not None
     new: Tensor
-    if isinstance(original, nn.Parameter):
+    if is_dtensor(data) and isinstance(original, nn.Parameter):
         new = nn.Parameter(data, requires_grad=shadow.requires_grad)
     else:
-        new = data.requires_grad_(shadow.requires_grad)
+        new = data.requires_grad_(shadow.requires_grad)  # ``adopt`` makes it a parameter
     hooks = {name: getattr(original, name) for name in HOOKS}
     try:
         torch.utils.swap_tensors(original, new)

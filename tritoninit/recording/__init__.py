@@ -93,12 +93,15 @@ class Recording:
             reason = self.left.get(target.name)
             if reason is None:
                 origins = dict.fromkeys([written.origin for written in target.writes])
-                writes = _writes(target, keying)
-                fills.append(_fill(Fill, target, target.dtype, writes, ", ".join(origins)))
+                whole = target.whole
+                writes = tuple([_write(w, whole, target, keying) for w in target.writes])
+                origin = ", ".join(origins)
+                fills.append(_fill(Fill, target, whole, target.dtype, writes, origin))
                 continue
             with suppress(ProgramError):
-                _writes(target, keying)  # its draws belong to it all the same
-            left.append(_fill(Left, target, target.tensor.dtype, (), reason))
+                for written in target.writes:  # its draws belong to it all the same
+                    _write(written, target.whole, target, keying)
+            left.append(_fill(Left, target, target.whole, target.tensor.dtype, (), reason))
         return Plan(key, tuple(fills), tuple(left))
 
 
@@ -213,10 +216,15 @@ def _value(recorder: Recorder, target: Target, held: Tensor) -> tuple[Ref, bool]
 
 
 def _fill(
-    entry: type[F], target: Target, dtype: torch.dtype, writes: tuple[Write, ...], origin: str
+    entry: type[F],
+    target: Target,
+    whole: View,
+    dtype: torch.dtype,
+    writes: tuple[Write, ...],
+    origin: str,
 ) -> F:
     """The entry of a target that will have ``dtype``."""
-    tensor, whole = target.tensor, target.whole
+    tensor = target.tensor
     sharding = sharding_of(tensor) if is_dtensor(tensor) else None
     name, *aliases = target.names
     facts = whole.shape, whole.strides, short(dtype), dtype.itemsize
@@ -233,8 +241,3 @@ def _write(written: Written, whole: View, target: Target, keying: Keying) -> Wri
         draw, key = keying.key_of(written.event, target)
         return Write(recipe, view, draw, written.event.key or key)
     return Write(recipe, view)
-
-
-def _writes(target: Target, keying: Keying) -> tuple[Write, ...]:
-    whole = target.whole
-    return tuple([_write(written, whole, target, keying) for written in target.writes])

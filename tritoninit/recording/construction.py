@@ -187,7 +187,7 @@ _thread = _Thread()
 
 def constructions_of(modules: Iterable[nn.Module]) -> list[Construction]:
     """The recordings in which a model's modules were built."""
-    tags = map(recorded, modules)
+    tags = [recorded(module) for module in modules if TAG in vars(module)]
     found = {id(tag.construction): tag.construction for tag in tags if tag is not None}
     return list(found.values())
 

@@ -18,8 +18,12 @@ def tied_later(modules: Iterable[nn.Module]) -> set[tuple[int, str]]:
     source is given.
     """
     found = set()
+    inherits: dict[type[nn.Module], bool] = {}
     for module in modules:
-        if TIED not in vars(module) and not hasattr(type(module), TIED):
+        kind = type(module)
+        if kind not in inherits:
+            inherits[kind] = hasattr(kind, TIED)
+        if not inherits[kind] and TIED not in vars(module):
             continue  # getattr would raise inside nn.Module.__getattr__, which takes 2 us
         tied = getattr(module, TIED)
         if not isinstance(tied, dict) or not hasattr(module, "initialize_weights"):

@@ -227,12 +227,15 @@ def make_shadow(tensor: Tensor, dtype: torch.dtype | None = None) -> Tensor:
     Of a DTensor a plain one of the global shape: init code is given whole tensors.
     """
     dtype = dtype or tensor.dtype
-    data = torch.empty_strided(tensor.shape, tensor.stride(), dtype=dtype, device="meta")
-    shadow: Tensor
-    if isinstance(tensor, nn.Parameter):
-        shadow = nn.Parameter(data, requires_grad=tensor.requires_grad)
-    else:
-        shadow = data.requires_grad_(tensor.requires_grad)
+    shadow = torch.empty_strided(
+        tensor.shape,
+        tensor.stride(),
+        dtype=dtype,
+        device="meta",
+        requires_grad=tensor.requires_grad,
+    )
+    if is_dtensor(tensor) and isinstance(tensor, nn.Parameter):
+        shadow = nn.Parameter(shadow.detach(), requires_grad=tensor.requires_grad)
     adopt(shadow, tensor)
     return shadow
 
