@@ -182,20 +182,23 @@ def _begin(
 
 def _values(recorder: Recorder, shadows: Shadows) -> Iterator[tuple[Target, Ref, bool]]:
     """Every target with what init code left in its place, and whether it is a new tensor."""
-    with recorder.at("init code"):
-        for target, held in shadows.held():
-            try:
-                yield target, *_value(recorder, target, held)
-            except RecordError:
-                if not target.skipped:
-                    raise
-                memory = recorder.follow(held)
-                ref = Ref(memory, recorder.now(), memory.tensor_view, memory.dtype)
-                yield target, ref, False
+    recorder.running = "init code"
+    for target, held in shadows.held():
+        try:
+            ref = _value(recorder, target, held)
+        except RecordError:
+            if not target.skipped:
+                raise
+            memory = recorder.follow(held)
+            ref = Ref(memory, recorder.now(), memory.tensor_view, memory.dtype)
+            yield target, ref, False
+        else:
+            yield target, ref, held is not target.shadow
+    recorder.running = ""
 
 
-def _value(recorder: Recorder, target: Target, held: Tensor) -> tuple[Ref, bool]:
-    """What init code left in a target's place, and whether it is a new tensor."""
+def _value(recorder: Recorder, target: Target, held: Tensor) -> Ref:
+    """What init code left in a target's place."""
     assigned, tensor = held is not target.shadow, target.tensor
     if held.shape != tensor.shape or held.dtype not in (target.working, tensor.dtype):
         doing = "assigned a tensor" if assigned else "changed it to one"
@@ -212,7 +215,7 @@ def _value(recorder: Recorder, target: Target, held: Tensor) -> tuple[Ref, bool]
         memory = memory_for(recorder, target, held.dtype)
         copy(recorder, memory, target.whole, ref, "init code", None)
         ref = Ref(memory, recorder.now(), target.whole, held.dtype)
-    return ref, assigned
+    return ref
 
 
 def _fill(

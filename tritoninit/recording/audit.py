@@ -28,7 +28,7 @@ def decide(
         if reason is None and ref.dtype != target.dtype:
             ref = _rounded(recorder, target, ref)
             events, _ = ref.events()
-        target.writes = unmasked(resolve(ref)) if events else []
+        target.writes = unmasked(resolve(ref)) if events else ()
         if assigned:
             origin = f"assignment to {target.name}"
             target.writes = [write._replace(origin=origin) for write in target.writes]

@@ -134,12 +134,14 @@ def _run(
     recorder: Recorder, name: str, module: nn.Module, title: str, code: Callable[[], Any]
 ) -> None:
     origin = f"{title} of {name or 'the model'} ({type(module).__name__})"
-    with recorder.at(origin):
-        try:
-            code()
-        except Exception as error:
-            if sys.version_info >= (3, 11):
-                error.add_note(f"while tritoninit ran {origin} on meta tensors")
-            raise
+    before, recorder.running = recorder.running, origin
+    try:
+        code()
+    except Exception as error:
+        if sys.version_info >= (3, 11):
+            error.add_note(f"while tritoninit ran {origin} on meta tensors")
+        raise
+    finally:
+        recorder.running = before
     if recorder.failure is not None:
         raise recorder.failure

@@ -8,7 +8,7 @@ to one that is computed from them.  The order of calls is of no account but with
 from __future__ import annotations
 
 from tritoninit.keys import parameter_keys
-from tritoninit.recording.targets import Target, Written
+from tritoninit.recording.targets import Target
 from tritoninit.recording.trace import Event, Operation
 from tritoninit.stream import Key
 
@@ -23,13 +23,12 @@ class Keying:
         self._drawn: dict[int, Draw] = {}
         self._first: dict[int, Key] = {}  # the key of the first draw, by the target's id
         self._counts: dict[int, int] = {}
-        drawing = [target for target in targets if any(map(_is_draw, target.writes))]
-        keys = parameter_keys(root, [target.name for target in drawing])
-        self._first.update(zip(map(id, drawing), keys, strict=True))
-        for target in drawing:
-            for written in target.writes:
-                if _is_draw(written):
-                    self.key_of(written.event, target)
+        draws = [(w.event, t) for t in targets for w in t.writes if w.recipe and w.recipe.is_random]
+        drawing = {id(target): target.name for _, target in draws}
+        keys = parameter_keys(root, list(drawing.values()))
+        self._first.update(zip(drawing, keys, strict=True))
+        for event, target in draws:
+            self.key_of(event, target)
 
     def key_of(self, event: Event | Operation, target: Target) -> Draw:
         """(the ordinal of a draw in the tensor it belongs to, its key)."""
@@ -42,7 +41,3 @@ class Keying:
             key = self._first.get(id(target)) or self.root.fold_in(target.name)
             found = self._drawn[id(event)] = draw, key.fold_in(draw) if draw else key
         return found
-
-
-def _is_draw(written: Written) -> bool:
-    return written.recipe is not None and written.recipe.is_random

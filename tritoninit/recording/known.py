@@ -54,14 +54,16 @@ def description(
     name: str, tensor: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> object | None:
     """All that the recipe of a call depends on; None where an argument is more than a number."""
-    values = args[1:] + tuple(kwargs.values()) if kwargs else args[1:]
-    kinds = tuple(map(type, values))
-    if not PLAIN.issuperset(kinds):
-        return None
-    zeros = str(values) if 0 in values else ""  # -0.0 equals 0.0
+    values = (*args[1:], *kwargs.values()) if kwargs else args[1:]
+    exact = ""
+    for value in values:
+        if type(value) is not float or not value:
+            if type(value) not in PLAIN:
+                return None
+            exact = str(values)  # 0.0 equals -0.0, and 1.0 equals 1 and True
     geometry = tensor.shape, tensor.stride(), tensor.storage_offset()
     memory = tensor.untyped_storage().nbytes(), _dispatch_keys(tensor).raw_repr()
-    return name, values, kinds, tuple(kwargs), zeros, type(tensor), tensor.dtype, geometry, memory
+    return name, values, (*kwargs,), exact, type(tensor), tensor.dtype, geometry, memory
 
 
 def is_silent(tensor: Tensor) -> bool:

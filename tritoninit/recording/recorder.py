@@ -38,7 +38,7 @@ class Recorder:
         self.kept: list[Tensor] = []  # so that their addresses are not given to others
         self.known = Known()
         self.modes = -1  # function modes that are open where no code of others opened one
-        self._origin = ""
+        self.running = ""  # the code that runs now
         for recorder in earlier or ():
             self.memories.update(recorder.memories)
             self.sources.update(recorder.sources)
@@ -46,7 +46,7 @@ class Recorder:
     @property
     def origin(self) -> str:
         """The code that runs now, for errors and plans."""
-        return self._origin
+        return self.running
 
     def now(self) -> int:
         """The time of the next event; each is one later."""
@@ -105,10 +105,6 @@ class Recorder:
             raise self.refuse("a lazy conjugate or negative cannot be recorded; resolve_conj() it")
         return Ref(memory or self.follow(tensor), self.now(), view_of(tensor), tensor.dtype)
 
-    def at(self, origin: str) -> At:
-        """Name the init code that runs inside."""
-        return At(self, origin)
-
     @contextmanager
     def ignoring(self) -> Iterator[None]:
         """Let operations pass that are not init code's own."""
@@ -163,22 +159,6 @@ class Recorder:
         digest = hashlib.blake2b(data.tobytes(), digest_size=16).hexdigest()
         self.sources[digest] = values
         return Copy(tuple(source.shape), dtype_name(source), digest)
-
-
-class At:
-    """Names the code that runs inside to a recorder; a generator takes three times as long."""
-
-    __slots__ = ("before", "origin", "recorder")
-
-    def __init__(self, recorder: Recorder, origin: str) -> None:
-        self.recorder, self.origin = recorder, origin
-
-    def __enter__(self) -> None:
-        self.before = self.recorder._origin
-        self.recorder._origin = self.origin
-
-    def __exit__(self, *_: object) -> None:
-        self.recorder._origin = self.before
 
 
 def is_recorded(memory: Memory) -> bool:

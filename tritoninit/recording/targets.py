@@ -166,15 +166,14 @@ def find_targets(paths: list[tuple[str, nn.Module]]) -> list[Target]:
                     target.slots.append(slot)
     found = list(targets.values())
     for target in found:
-        _check_supported(target)
+        if not (type(target.tensor) in PLAIN_TYPES and target.tensor.layout is torch.strided):
+            _check_supported(target)
     _check_names_differ(found)
     _check_memory_is_separate(found)
     return found
 
 
 def _check_supported(target: Target) -> None:
-    if type(target.tensor) in PLAIN_TYPES and target.tensor.layout is torch.strided:
-        return
     if is_lazy(target.tensor):
         raise RecordError(
             f"{target.name} of {target.owner} is lazy and has no shape yet; run the model once,"
@@ -210,10 +209,10 @@ def _check_names_differ(targets: list[Target]) -> None:
 def _check_memory_is_separate(targets: list[Target]) -> None:
     seen: dict[int, Target] = {}
     for target in targets:
-        storage = storage_of(target.tensor) if target.tensor.is_meta else None
+        storage = untyped_storage(target.tensor) if target.tensor.is_meta else None
         if storage is None:
             continue
-        other = seen.setdefault(storage, target)
+        other = seen.setdefault(storage._cdata, target)
         if other is not target:
             raise RecordError(
                 f"{other.name} and {target.name} share memory on meta but are not the same"
