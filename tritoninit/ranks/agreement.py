@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from tritoninit.plan import Fill, Left, Plan
-from tritoninit.plan.document import encoded
 from tritoninit.ranks.collective import exchange, exchange_texts
 
 if TYPE_CHECKING:
@@ -125,6 +124,8 @@ def _digest(plan: Plan) -> bytes:
 
 def _fill_digest(fill: Fill) -> bytes:
     """What decides the values and where they lie, but not who asked for them."""
+    from tritoninit.plan.document import encoded  # 1 ms of `import tritoninit`
+
     document = encoded(fill)
     del document["origin"]
     document["left"] = isinstance(fill, Left)
