@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from tritoninit.dtensor import is_dtensor
 from tritoninit.init.parity import check_random_dtype
-from tritoninit.layout import DTYPES, check_writable
+from tritoninit.layout import DTYPES, PLAIN_TYPES, check_writable
 from tritoninit.plan import Copy, View
 from tritoninit.recipe import Recipe
 from tritoninit.recording.known import Asked, Known
@@ -66,8 +67,10 @@ class Recorder:
             self.memories[storage._cdata] = memory
         return memory
 
-    def memory(self, tensor: object) -> Memory | None:
+    def memory(self, tensor: Any) -> Memory | None:
         """The memory of a tensor, if it is followed."""
+        if type(tensor) in PLAIN_TYPES and tensor.layout is torch.strided:
+            return self.memories.get(tensor.untyped_storage()._cdata)  # nearly every tensor
         if not isinstance(tensor, Tensor):
             return None
         storage = untyped_storage(tensor)
