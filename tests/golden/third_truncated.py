@@ -102,8 +102,7 @@ def two_tails(alpha, beta):
     k = (left + right) / 2**32
     n = min(int(mp.nint(left / k)), M32)
     last = max(n - 1, M32 - n)
-    end = single(max(1 - (last + mp.mpf("0.5")) * k, k / 2))
-    k, *fit = (single(x) for x in (k, *fit))
+    k, end, *fit = map(single, (k, max(1 - (last + mp.mpf("0.5")) * k, k / 2), *fit))
 
     def sample(r):
         j = n - 1 - r if r < n else r - n
