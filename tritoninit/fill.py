@@ -14,6 +14,7 @@ from tritoninit.backends.host import fill_contiguous, keep_mask
 from tritoninit.dtensor import Part
 from tritoninit.layout import DTYPES, Placement, place, storage_view
 from tritoninit.orthogonal import Matrix, fill_matrices, orthogonal
+from tritoninit.ready import ready
 from tritoninit.recipe import (
     Constant,
     Dirac,
@@ -45,7 +46,7 @@ def fill(
     are not random.  The tensor's version counter is bumped.
     """
     whole = tensor.is_cpu and (placement is None or placement.is_whole)
-    if whole and key is not None and fill_at_once(tensor, recipe, key):
+    if whole and key is not None and fill_at_once(tensor, ready(recipe, tensor.dtype), key):
         return
     torch.autograd.graph.increment_version(tensor)  # first: what interrupts the writes is no excuse
     if not (whole and _fill_whole(tensor, recipe, key)):
@@ -97,6 +98,9 @@ def _fill_whole(tensor: Tensor, recipe: Recipe, key: Key | None) -> bool:
         return True
     if isinstance(recipe, Orthogonal) and tensor.numel():
         fill_matrices([Matrix(tensor, recipe.gain, _random(key))])
+        return True
+    if isinstance(recipe, Eye) and tensor.dtype in DTYPES:
+        torch.eye(*tensor.shape, out=tensor.detach(), device=tensor.device)
         return True
     if isinstance(recipe, (Eye, Dirac)) and tensor.numel():
         shape = tuple(tensor.shape)

@@ -9,6 +9,11 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch._C import (
+    _dispatch_tls_is_dispatch_key_included,
+    _is_tracing,
+    _len_torch_dispatch_stack,
+)
 
 from tritoninit.region import Region, Shape
 from tritoninit.sampler import DType
@@ -28,6 +33,7 @@ INFERENCE = (
     " to get a normal tensor before doing inplace update.See"
     " https://github.com/pytorch/rfcs/pull/17 for more details."
 )
+PRE_DISPATCH = torch._C.DispatchKey.PreDispatch  # of torch.export and make_fx(pre_dispatch=True)
 MAX_NUMEL = 2**62  # global indices, and twice as many for complex numbers, fit an int64
 PLAIN_TYPES = (Tensor, torch.nn.Parameter)
 
@@ -71,7 +77,11 @@ def check_strided(tensor: Tensor) -> None:
 
 def is_watched() -> bool:
     """Whether operations go through a dispatch mode or a tracer of torch, which see no kernel."""
-    return torch._C._len_torch_dispatch_stack() > 0 or torch._C._get_tracing_state() is not None
+    return (
+        _len_torch_dispatch_stack() > 0
+        or _is_tracing()
+        or _dispatch_tls_is_dispatch_key_included(PRE_DISPATCH)
+    )
 
 
 def _is_plain_subclass(kind: type[Tensor]) -> bool:
