@@ -25,7 +25,7 @@ from torch import Tensor
 from benchmarks import common
 from benchmarks.timing import Contestant, Timing, as_json, duration, interleave
 from tests.gpu_compile.recorded import activate, build
-from tritoninit import Key, init, launched, small
+from tritoninit import Key, init, launched
 from tritoninit.generator import HOST, words_of
 from tritoninit.layout import place, storage_view
 from tritoninit.ready import Ready
@@ -46,7 +46,6 @@ CALLS: dict[str, Callable[[Any, Tensor], Any]] = {
 
 def pretend() -> None:
     """Let host tensors go the way of CUDA tensors."""
-    launched.PLAIN = small.PLAIN
     init.call.fill_at_once = launched.fill_by_launch
 
 

@@ -8,34 +8,19 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch._C import _dispatch_keys, _increment_version
+from torch._C import _increment_version
 
 from tritoninit.fill import fill
 from tritoninit.generator import words_of
-from tritoninit.layout import is_watched
 from tritoninit.ready import Ready
 from tritoninit.stream import Key
 
 
-def dense_keys(device: str) -> int:
-    """What torch's dispatcher knows of a dense tensor on CPU or CUDA, see ``small.PLAIN``."""
-    keys, kinds = torch._C.DispatchKeySet, torch._C.DispatchKey
-    found = keys(kinds.ADInplaceOrView)
-    for name in ("", "Autograd", "Autocast"):
-        found = found | keys(getattr(kinds, name + device))
-    return found.raw_repr()
-
-
-PLAIN = dense_keys("CUDA")
-
-
 def fill_by_launch(tensor: Tensor, ready: Ready, generator: torch.Generator | Key | None) -> bool:
-    """Fill a contiguous CUDA tensor of the dtype of ``ready``.
+    """Fill a contiguous CUDA tensor, which ``is_whole`` and of the dtype of ``ready``.
 
     False, and nothing drawn or written, where ``fill.py`` is the way.
     """
-    if _dispatch_keys(tensor).raw_repr() != PLAIN or is_watched():
-        return False
     launches = ready.launches
     if launches is None or not tensor.is_contiguous():
         return False

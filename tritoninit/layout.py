@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 from torch._C import (
+    _dispatch_keys,
     _dispatch_tls_is_dispatch_key_included,
     _is_tracing,
     _len_torch_dispatch_stack,
@@ -33,7 +34,6 @@ INFERENCE = (
     " to get a normal tensor before doing inplace update.See"
     " https://github.com/pytorch/rfcs/pull/17 for more details."
 )
-PRE_DISPATCH = torch._C.DispatchKey.PreDispatch  # of torch.export and make_fx(pre_dispatch=True)
 MAX_NUMEL = 2**62  # global indices, and twice as many for complex numbers, fit an int64
 PLAIN_TYPES = (Tensor, torch.nn.Parameter)
 
@@ -75,12 +75,35 @@ def check_strided(tensor: Tensor) -> None:
         )
 
 
-def is_watched() -> bool:
-    """Whether operations go through a dispatch mode or a tracer of torch, which see no kernel."""
+def dense_keys(device: str) -> int:
+    """What torch's dispatcher knows of a dense tensor on CPU or CUDA."""
+    keys, kinds = torch._C.DispatchKeySet, torch._C.DispatchKey
+    found = keys(kinds.ADInplaceOrView)
+    for name in ("", "Autograd", "Autocast"):
+        found = found | keys(getattr(kinds, name + device))
+    return found.raw_repr()
+
+
+DENSE = frozenset(map(dense_keys, ("CPU", "CUDA")))
+PRE_DISPATCH = torch._C.DispatchKey.PreDispatch
+
+
+def is_whole(
+    tensor: Tensor, global_shape: Shape | None = None, global_offset: Shape | int | None = None
+) -> bool:
+    """Whether the tensor is all of a global tensor, dense, on CPU or CUDA, and written unseen.
+
+    Wrappers of function transforms, subclasses with ``__torch_dispatch__``, other layouts,
+    negative views and inference tensors have other dispatch keys than dense ones.  A dispatch
+    mode, and a tracer (``torch.jit``, ``torch.export``, ``make_fx``), would miss a kernel's write.
+    """
     return (
-        _len_torch_dispatch_stack() > 0
-        or _is_tracing()
-        or _dispatch_tls_is_dispatch_key_included(PRE_DISPATCH)
+        global_shape is None
+        and global_offset is None
+        and _dispatch_keys(tensor).raw_repr() in DENSE
+        and not _len_torch_dispatch_stack()
+        and not _is_tracing()
+        and not _dispatch_tls_is_dispatch_key_included(PRE_DISPATCH)
     )
 
 

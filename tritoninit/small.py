@@ -8,32 +8,24 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch._C import _dispatch_keys, _increment_version
+from torch._C import _increment_version
 
 from tritoninit.backends.host import Write
 from tritoninit.backends.threads import PARALLEL
 from tritoninit.generator import HOST, words_of
-from tritoninit.layout import bytes_needed, is_watched, overlaps_itself
+from tritoninit.layout import bytes_needed, overlaps_itself
 from tritoninit.ready import Ready
 from tritoninit.stream import Key
 
 SERIAL = 1 << 15  # elements up to which torch copies on one thread
-with torch.inference_mode(False):
-    # What torch's dispatcher knows of a dense CPU tensor.  Wrappers of function transforms,
-    # subclasses with __torch_dispatch__, other layouts, negative views and inference tensors
-    # have other keys.
-    PLAIN = _dispatch_keys(torch.empty(0, device=HOST)).raw_repr()
 
 
 def fill_at_once(tensor: Tensor, ready: Ready, generator: torch.Generator | Key | None) -> bool:
-    """Fill a small tensor of the dtype of ``ready`` on the host.
+    """Fill a small host tensor, which ``is_whole`` and of the dtype of ``ready``.
 
-    False, and nothing drawn or written, where the tensor is not host memory that may be written,
-    is large enough for several threads, or no kernel writes the recipe alone, and where torch's
-    operations run under a dispatch mode or are traced.
+    False, and nothing drawn or written, where the tensor is not memory that may be written, or
+    is large enough for several threads, or where no kernel writes the recipe alone.
     """
-    if _dispatch_keys(tensor).raw_repr() != PLAIN or is_watched():
-        return False
     size = tensor.numel()
     if size > PARALLEL:
         return False

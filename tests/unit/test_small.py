@@ -12,7 +12,7 @@ from tritoninit import Key, init
 from tritoninit.backends.host import fill as host_fill
 from tritoninit.backends.numpy_ import NumpyBackend
 from tritoninit.backends.threads import PARALLEL
-from tritoninit.layout import DTYPES
+from tritoninit.layout import DTYPES, is_whole
 from tritoninit.ready import ready
 from tritoninit.recipe import Eye, Normal, Orthogonal, Sparse, TruncNormal, Uniform
 from tritoninit.region import Region
@@ -31,7 +31,7 @@ RECIPES = [
 
 
 def fill_at_once(tensor, recipe, generator):
-    return fill_ready(tensor, ready(recipe, tensor.dtype), generator)
+    return is_whole(tensor) and fill_ready(tensor, ready(recipe, tensor.dtype), generator)
 
 
 def misaligned(numel, dtype):

@@ -9,11 +9,9 @@ from typing import Any, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
-from torch._C import _dispatch_keys
 from torch._C._dynamo.eval_frame import _FrameAction, _FrameExecStrategy, set_code_exec_strategy
 from torch.overrides import handle_torch_function, has_torch_function_unary
 
-from tritoninit import launched, small
 from tritoninit.dtensor import Part, is_dtensor, local_of, parts_of
 from tritoninit.fill import fill, fill_parts
 from tritoninit.generator import key_of
@@ -27,7 +25,6 @@ from tritoninit.layout import (
     bytes_needed,
     check_strided,
     check_writable,
-    is_watched,
     place,
 )
 from tritoninit.ready import KEPT, Ready, ready
@@ -157,19 +154,15 @@ def is_symbolic(tensor: Tensor) -> bool:
     return isinstance(local_of(tensor) if is_dtensor(tensor) else tensor, FakeTensor)
 
 
-def shape_of(tensor: Tensor, global_shape: Shape | None) -> Shape:
+def shape_of(tensor: Tensor, global_shape: Shape | None, whole: bool) -> Shape:
     """The shape that fans, groups and columns are counted on."""
+    if whole:
+        return tensor.shape
     if global_shape is not None:
         return as_shape("global_shape", global_shape)
-    if not (is_dense(tensor) or is_symbolic(tensor) or is_dtensor(tensor)):
+    if not (is_symbolic(tensor) or is_dtensor(tensor)):
         check_strided(tensor)
     return tuple(tensor.shape)
-
-
-def is_dense(tensor: Tensor) -> bool:
-    """Whether the tensor is a dense one on CPU or CUDA, and neither traced nor seen by a mode."""
-    dense = _dispatch_keys(tensor).raw_repr() in (small.PLAIN, launched.PLAIN)
-    return dense and not is_watched()
 
 
 def checked(tensor: Tensor, global_shape: Shape | None, global_offset: Offset) -> list[Part] | None:
@@ -226,7 +219,7 @@ def checked_recipe(tensor: Tensor, kind: type[Recipe], arguments: tuple[float, .
 
 
 def mark(tensor: Tensor, kind: type[Eye | Dirac], *arguments: int) -> bool:
-    """Write a pattern into a dense, whole tensor; False where it has to be checked first."""
+    """Write a pattern where ``is_whole``; False where the tensor has to be checked first."""
     made = _checked.get((kind, arguments, tensor.dtype))
     if made is None:
         made = checked_recipe(tensor, kind, arguments)
@@ -242,17 +235,21 @@ def mark(tensor: Tensor, kind: type[Eye | Dirac], *arguments: int) -> bool:
 
 def draw(
     tensor: Tensor,
+    whole: bool,
     generator: Generator,
     global_shape: Shape | None,
     global_offset: Offset,
     kind: type[Recipe],
     *arguments: float,
 ) -> Tensor:
-    """Check the recipe and the tensor, draw the key and write: all of a random initializer."""
+    """Check the recipe and the tensor, draw the key and write: all of a random initializer.
+
+    ``whole``: see ``is_whole``.
+    """
     made = _checked.get((kind, arguments, tensor.dtype))
     if made is None:
         made = checked_recipe(tensor, kind, arguments)
-    if global_shape is None and global_offset is None:
+    if whole:
         short = fill_at_once if tensor.is_cpu else fill_by_launch
         if short(tensor, made, generator):
             return tensor

@@ -22,6 +22,7 @@ from tritoninit.init.parity import (
     as_floats,
     check_normal,
 )
+from tritoninit.layout import is_whole
 from tritoninit.recipe import Normal, Orthogonal, Sparse, TruncNormal, Uniform
 from tritoninit.region import Shape
 
@@ -60,7 +61,8 @@ def uniform_(
     """
     if not type(a) is type(b) is float:
         a, b = as_floats("uniform_", a, b)
-    return draw(tensor, generator, global_shape, global_offset, Uniform, a, b)
+    whole = is_whole(tensor, global_shape, global_offset)
+    return draw(tensor, whole, generator, global_shape, global_offset, Uniform, a, b)
 
 
 @overridable
@@ -93,7 +95,8 @@ def normal_(
     """
     if not type(mean) is type(std) is float:
         mean, std = as_floats("normal_", mean, std)
-    return draw(tensor, generator, global_shape, global_offset, Normal, mean, std)
+    whole = is_whole(tensor, global_shape, global_offset)
+    return draw(tensor, whole, generator, global_shape, global_offset, Normal, mean, std)
 
 
 @overridable
@@ -145,7 +148,8 @@ def trunc_normal_(
             "The distribution of values may be incorrect.",
             stacklevel=3,
         )
-    return draw(tensor, generator, global_shape, global_offset, TruncNormal, mean, std, a, b)
+    whole = is_whole(tensor, global_shape, global_offset)
+    return draw(tensor, whole, generator, global_shape, global_offset, TruncNormal, mean, std, a, b)
 
 
 @overridable
@@ -179,7 +183,8 @@ def orthogonal_(
     Raises:
         ValueError: fewer than 2 dimensions, or a gain that is not finite (torch writes NaN).
     """
-    shape = shape_of(tensor, global_shape)
+    whole = is_whole(tensor, global_shape, global_offset)
+    shape = shape_of(tensor, global_shape, whole)
     if len(shape) < 2:
         raise ValueError("Only tensors with 2 or more dimensions are supported")
     gain = as_float("gain", gain)
@@ -187,7 +192,7 @@ def orthogonal_(
         raise ValueError(f"orthogonal_ expects a finite gain, got gain={gain}")
     if has_no_memory(tensor, global_shape, global_offset) or 0 in shape:
         return tensor
-    return draw(tensor, generator, global_shape, global_offset, Orthogonal, gain)
+    return draw(tensor, whole, generator, global_shape, global_offset, Orthogonal, gain)
 
 
 @overridable
@@ -217,10 +222,10 @@ def sparse_(
         ValueError: the global shape does not have 2 dimensions, or sparsity is outside [0, 1]
             (which torch.nn.init clips silently).
     """
-    if len(shape_of(tensor, global_shape)) != 2:
+    whole = is_whole(tensor, global_shape, global_offset)
+    if len(shape_of(tensor, global_shape, whole)) != 2:
         raise ValueError("Only tensors with 2 dimensions are supported")
     (_, std) = as_floats("normal_", 0.0, std)
     check_normal(tensor, 0.0, std)
-    return draw(
-        tensor, generator, global_shape, global_offset, Sparse, as_float("sparsity", sparsity), std
-    )
+    sparsity = as_float("sparsity", sparsity)
+    return draw(tensor, whole, generator, global_shape, global_offset, Sparse, sparsity, std)

@@ -14,14 +14,13 @@ from tritoninit.init.call import (
     Offset,
     checked,
     has_no_memory,
-    is_dense,
     mark,
     overridable,
     shape_of,
     write,
 )
 from tritoninit.init.parity import check_pattern_dtype
-from tritoninit.layout import check_inference
+from tritoninit.layout import check_inference, is_whole
 from tritoninit.recipe import Dirac, Eye
 from tritoninit.region import Shape
 
@@ -119,11 +118,11 @@ def eye_(
     Raises:
         ValueError: the global shape does not have 2 dimensions.
     """
-    dense = global_shape is None and global_offset is None and is_dense(tensor)
-    shape = tensor.shape if dense else shape_of(tensor, global_shape)
+    whole = is_whole(tensor, global_shape, global_offset)
+    shape = shape_of(tensor, global_shape, whole)
     if len(shape) != 2:
         raise ValueError("Only tensors with 2 dimensions are supported")
-    if dense and mark(tensor, Eye):
+    if whole and mark(tensor, Eye):
         return tensor
     return _write(tensor, Eye(), global_shape, global_offset)
 
@@ -151,8 +150,8 @@ def dirac_(
         ValueError: another number of dimensions; groups does not divide dimension 0, or is not
             positive (torch.nn.init divides by zero or writes only zeros).
     """
-    dense = global_shape is None and global_offset is None and is_dense(tensor)
-    shape = tensor.shape if dense else shape_of(tensor, global_shape)
+    whole = is_whole(tensor, global_shape, global_offset)
+    shape = shape_of(tensor, global_shape, whole)
     if len(shape) not in (3, 4, 5):
         raise ValueError("Only tensors with 3, 4, or 5 dimensions are supported")
     if groups == 0:
@@ -162,6 +161,6 @@ def dirac_(
     groups = index(groups)
     if groups < 0:
         raise ValueError(f"groups must be a positive integer, got {groups}")
-    if dense and mark(tensor, Dirac, groups):
+    if whole and mark(tensor, Dirac, groups):
         return tensor
     return _write(tensor, Dirac(groups), global_shape, global_offset)

@@ -14,6 +14,7 @@ from torch.nn.init import calculate_gain
 
 from tritoninit.init.call import Generator, Offset, overridable, shape_of
 from tritoninit.init.distributions import normal_, uniform_
+from tritoninit.layout import is_whole
 from tritoninit.ready import KEPT
 from tritoninit.region import Shape
 
@@ -67,7 +68,8 @@ def xavier_uniform_(
         global_shape: the shape of the tensor that ``tensor`` is a part of
         global_offset: where the part begins
     """
-    fan_in, fan_out = _fans(shape_of(tensor, global_shape))
+    whole = is_whole(tensor, global_shape, global_offset)
+    fan_in, fan_out = _fans(shape_of(tensor, global_shape, whole))
     std = gain * math.sqrt(2.0 / float(fan_in + fan_out))
     a = math.sqrt(3.0) * std
     return _uniform(
@@ -96,7 +98,8 @@ def xavier_normal_(
         global_shape: the shape of the tensor that ``tensor`` is a part of
         global_offset: where the part begins
     """
-    fan_in, fan_out = _fans(shape_of(tensor, global_shape))
+    whole = is_whole(tensor, global_shape, global_offset)
+    fan_in, fan_out = _fans(shape_of(tensor, global_shape, whole))
     std = gain * math.sqrt(2.0 / float(fan_in + fan_out))
     return _normal(
         tensor, 0.0, std, generator, global_shape=global_shape, global_offset=global_offset
@@ -138,7 +141,8 @@ def kaiming_uniform_(
     Note:
         As in torch.nn.init the fans assume ``x @ w.T``; for ``x @ w`` pass ``w.T``.
     """
-    shape = shape_of(tensor, global_shape)
+    whole = is_whole(tensor, global_shape, global_offset)
+    shape = shape_of(tensor, global_shape, whole)
     if 0 in shape:
         warnings.warn("Initializing zero-element tensors is a no-op", stacklevel=3)
         return tensor
@@ -165,7 +169,8 @@ def kaiming_normal_(
     :math:`\mathcal{N}(0, \text{std}^2)`, :math:`\text{std} = \text{gain} /
     \sqrt{\text{fan\_mode}}`; He et al., ICCV 2015.  Arguments as :func:`kaiming_uniform_`.
     """
-    shape = shape_of(tensor, global_shape)
+    whole = is_whole(tensor, global_shape, global_offset)
+    shape = shape_of(tensor, global_shape, whole)
     if 0 in shape:
         warnings.warn("Initializing zero-element tensors is a no-op", stacklevel=3)
         return tensor
