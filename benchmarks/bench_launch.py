@@ -7,6 +7,9 @@ Triton's own launcher runs, up to the driver, whose place a library takes that r
 takes for a launch, 2 to 3 us.  Host memory stands for a GPU's.  Where there is a GPU,
 ``bench_single`` on one element measures the whole.
 
+The parts of one normal_ are timed alone; what they leave of the whole call is taken by Python's
+own calls, the look for ``__torch_function__``, and finding the checked arguments again.
+
 torch.nn.init on host memory is a proxy: its own call on a GPU makes the same checks and
 dispatches, and a launch besides.
 """
@@ -27,7 +30,7 @@ from benchmarks.timing import Contestant, Timing, as_json, duration, interleave
 from tests.gpu_compile.recorded import activate, build
 from tritoninit import Key, init, launched
 from tritoninit.generator import HOST, words_of
-from tritoninit.layout import place, storage_view
+from tritoninit.layout import is_whole, place, storage_view
 from tritoninit.ready import Ready
 from tritoninit.recipe import Normal
 from tritoninit.sampler import DType
@@ -80,11 +83,12 @@ def steps(tensor: Tensor) -> list[Contestant]:
     return [
         Contestant("the call", partial(init.normal_, tensor)),
         Contestant("the call, with a Key", partial(init.normal_, tensor, generator=key)),
+        Contestant("1 dense, seen by no mode", partial(is_whole, tensor)),
         Contestant(
-            "1 checks of the tensor", partial(launched.fill_by_launch, tensor, unlaunched, key)
+            "2 contiguous, allocated", partial(launched.fill_by_launch, tensor, unlaunched, key)
         ),
-        Contestant("2 the draw of 64 bits", partial(words_of, None, HOST)),
-        Contestant("3 a prepared launch", partial(launches.fill, tensor, size, 0, 0)),
+        Contestant("3 the draw of 64 bits", partial(words_of, None, HOST)),
+        Contestant("4 a prepared launch", partial(launches.fill, tensor, size, 0, 0)),
         Contestant("  of it, the C function", partial(start, programs, 7, values)),
         Contestant("a region", partial(way, flat, region, shape, NORMAL, key, DType.FLOAT32)),
         Contestant("a launch, cached", partial(cached, kernel, programs, arguments)),

