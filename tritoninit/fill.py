@@ -100,9 +100,6 @@ def _fill_whole(tensor: Tensor, recipe: Recipe, key: Key | None) -> bool:
     if isinstance(recipe, Orthogonal) and tensor.numel():
         fill_matrices([Matrix(tensor, recipe.gain, _random(key))])
         return True
-    if isinstance(recipe, Eye) and tensor.dtype in DTYPES:
-        torch.eye(*tensor.shape, out=tensor.detach(), device=tensor.device)
-        return True
     if isinstance(recipe, (Eye, Dirac)) and tensor.numel():
         shape = tuple(tensor.shape)
         _write_diagonal(tensor.detach(), lower(recipe, shape, DType.FLOAT32))

@@ -14,7 +14,7 @@ from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from tritoninit.dtensor import Part, is_dtensor, local_of, parts_of
 from tritoninit.fill import fill, fill_parts
-from tritoninit.generator import key_of
+from tritoninit.generator import HOST, key_of
 from tritoninit.init.parity import CHECKS, check_random_dtype
 from tritoninit.launched import fill_by_launch
 from tritoninit.layout import (
@@ -229,7 +229,11 @@ def mark(tensor: Tensor, kind: type[Eye | Dirac], *arguments: int) -> bool:
         return False
     if bytes_needed(tensor) > tensor.untyped_storage().nbytes():
         return False
-    fill(tensor, made.recipe, None)
+    if kind is Eye:
+        memory = tensor.detach() if tensor.requires_grad else tensor
+        torch.eye(*tensor.shape, out=memory, device=HOST)  # else a default device would be taken
+    else:
+        fill(tensor, made.recipe, None)
     return True
 
 
