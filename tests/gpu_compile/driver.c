@@ -36,6 +36,10 @@ CUresult cuCtxGetCurrent(CUcontext *c) {
   *c = (CUcontext)&something;
   return CUDA_SUCCESS;
 }
+CUresult cuCtxGetDevice(CUdevice *d) {
+  *d = 0;
+  return CUDA_SUCCESS;
+}
 CUresult cuCtxSetCurrent(CUcontext c) {
   return CUDA_SUCCESS;
 }
@@ -73,6 +77,9 @@ CUresult cuFuncSetCacheConfig(CUfunction f, CUfunc_cache c) {
 }
 CUresult cuGetErrorString(CUresult e, const char **s) {
   *s = "an error";
+  return CUDA_SUCCESS;
+}
+CUresult cuModuleUnload(CUmodule m) {
   return CUDA_SUCCESS;
 }
 CUresult cuModuleLoadData(CUmodule *m, const void *d) {

@@ -23,7 +23,7 @@ LAYERS = [
     {"sampler"},
     {"backends"},
     {"orthogonal", "layout", "dtensor", "generator", "oracle", "plan"},
-    {"small", "fill", "launched", "batch"},
+    {"ready", "small", "fill", "launched", "batch"},
     {"viewing", "evaluate", "writing", "schedule"},
     {"init"},
     {"fsdp2", "patching", "ranks"},
