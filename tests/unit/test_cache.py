@@ -43,7 +43,7 @@ def places(tmp_path):
     """A read-only install, and where else a cache could be; none of them is writable."""
     install = tmp_path / "install"
     shutil.copytree(PACKAGE, install / "tritoninit", ignore=shutil.ignore_patterns("__pycache__"))
-    for folder in (install / "tritoninit").rglob("*/"):
+    for folder in filter(Path.is_dir, (install / "tritoninit").rglob("*")):
         (folder / "__pycache__").touch()
     (install / "tritoninit" / "__pycache__").touch()
     (tmp_path / "home").touch()
