@@ -2,12 +2,13 @@
 # as it is, and downloads nothing.
 #
 #   make demo        build a Llama-style model from meta, print its plan, check a sample of it
-#   make test        all tests; the Triton kernels run in Triton's interpreter
+#   make test        all tests; the Triton kernels run in Triton's interpreter, and their PTX in a machine
 #   make lint        ruff and mypy
 #   make battery     statistical tests of 2^34 normals and all streams of words, some 7 minutes
 #   make accuracy    the errors of the float32 samplers over all 2^32 words, some 10 minutes
 #   make bench       the benchmarks, into RESULTS
 #   make mutants     break the code in many ways and see that the tests notice (some minutes)
+#   make ptx         conformance of the kernels' PTX for sm_80, sm_90 and sm_100 (some 10 minutes)
 #   make gpu-check   on a CUDA machine: conformance on the GPU, then the benchmarks
 #   make clean       remove .venv, caches and build products
 
@@ -25,7 +26,7 @@ DEV_PACKAGES := scipy==1.17.1 mpmath==1.3.0 pytest==9.2.0 hypothesis==6.170.15 \
 INSTALL := -m pip install --quiet --disable-pip-version-check
 INSTALL_SELF := $(INSTALL) --no-deps --no-build-isolation --editable .
 
-.PHONY: demo test lint accuracy battery bench mutants gpu-check clean
+.PHONY: demo test lint accuracy battery bench mutants ptx gpu-check clean
 .NOTPARALLEL:
 
 demo: .venv/run
@@ -37,6 +38,8 @@ test: .venv/dev
 	$(BIN)/python -m pytest tests --ignore=tests/conformance
 	@echo "== conformance: oracle, numpy, numba and Triton's interpreter, bit for bit"
 	TRITON_INTERPRET=1 $(BIN)/python -m pytest tests/conformance
+	@echo "== conformance: the kernels' PTX for sm_90, run by a machine"
+	PTX=90 $(BIN)/python -m pytest tests/conformance
 
 lint: .venv/dev
 	@echo "== lint: ruff check, ruff format, mypy"
@@ -59,6 +62,13 @@ bench: .venv/dev
 mutants: .venv/dev
 	@echo "== mutants"
 	$(BIN)/python -m tests.mutation
+
+ptx: .venv/dev
+	@echo "== PTX"
+	PTX=80 $(BIN)/python -m pytest tests/conformance
+	PTX=90 RSQRT=low $(BIN)/python -m pytest tests/conformance
+	PTX=90 RSQRT=high $(BIN)/python -m pytest tests/conformance
+	PTX=100 $(BIN)/python -m pytest tests/conformance
 
 gpu-check:
 	@echo "== gpu-check with $(PYTHON)"

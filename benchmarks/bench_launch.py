@@ -7,6 +7,9 @@ Triton's own launcher runs, up to the driver, whose place a library takes that r
 takes for a launch, 2 to 3 us.  Host memory stands for a GPU's.  Where there is a GPU,
 ``bench_single`` on one element measures the whole.
 
+The parts of one normal_ are timed alone; what they leave of the whole call is taken by Python's
+own calls, the look for ``__torch_function__``, and finding the checked arguments again.
+
 torch.nn.init on host memory is a proxy: its own call on a GPU makes the same checks and
 dispatches, and a launch besides.
 """
@@ -25,13 +28,17 @@ from torch import Tensor
 from benchmarks import common
 from benchmarks.timing import Contestant, Timing, as_json, duration, interleave
 from tests.gpu_compile.recorded import activate, build
-from tritoninit import Key, init, launched, small
-from tritoninit.layout import place, storage_view
+from tritoninit import Key, init, launched
+from tritoninit.generator import HOST, words_of
+from tritoninit.layout import is_whole, place, storage_view
+from tritoninit.ready import Ready
 from tritoninit.recipe import Normal
 from tritoninit.sampler import DType
 
 SHAPE = (64, 64)
+NORMAL = Normal(0.0, 1.0)
 CALLS: dict[str, Callable[[Any, Tensor], Any]] = {
+    "constant_": lambda library, tensor: library.constant_(tensor, 0.5),
     "normal_": lambda library, tensor: library.normal_(tensor),
     "uniform_": lambda library, tensor: library.uniform_(tensor),
     "trunc_normal_": lambda library, tensor: library.trunc_normal_(tensor),
@@ -42,33 +49,50 @@ CALLS: dict[str, Callable[[Any, Tensor], Any]] = {
 
 def pretend() -> None:
     """Let host tensors go the way of CUDA tensors."""
-    launched.PLAIN = small.PLAIN
-    init.call.fill_at_once = lambda *_: False  # type: ignore[assignment]
+    init.call.fill_at_once = launched.fill_by_launch
+
+
+class Nothing:
+    """In the place of the launches of a recipe."""
+
+    def fill(self, *_: Any) -> bool:
+        return True
 
 
 def steps(tensor: Tensor) -> list[Contestant]:
-    """The parts of one normal_, from the whole call to the launch alone."""
+    """The parts of one normal_, from the whole call to the launch alone, and the other ways."""
     from tritoninit.backends import triton_, triton_launch, triton_whole
 
-    key, recipe = Key(0), Normal(0.0, 1.0)
+    key, size = Key(0), tensor.numel()
     region, shape = place(tensor, None, None)
     flat = storage_view(tensor, region)
     made: list[Any] = []
     cached = triton_.launch
     triton_.launch = lambda *launch: made.append(launch)
-    triton_.fill(flat, region, shape, recipe, key, DType.FLOAT32)
+    triton_.fill(flat, region, shape, NORMAL, key, DType.FLOAT32)
     triton_.launch = cached
     kernel, programs, arguments = made[0]
+    compiled = kernel.warmup(**arguments, grid=(1,))
+    values = triton_launch.arranged(kernel, arguments)
+    start = triton_launch.starter(compiled, len(values))
+    known = (7, compiled.function, compiled.packed_metadata, None, None, None)
+    launches = triton_whole.Launches(NORMAL, DType.FLOAT32, shaped=False)
+    unlaunched = Ready(NORMAL, tensor.dtype)
+    vars(unlaunched)["launches"] = Nothing()
+    way = triton_.fill
     return [
-        Contestant("init.normal_, a Key", partial(init.normal_, tensor, generator=key)),
+        Contestant("the call", partial(init.normal_, tensor)),
+        Contestant("the call, with a Key", partial(init.normal_, tensor, generator=key)),
+        Contestant("1 dense, seen by no mode", partial(is_whole, tensor)),
         Contestant(
-            "a whole tensor",
-            partial(triton_whole.fill, tensor, (), recipe, key, DType.FLOAT32),
+            "2 contiguous, allocated", partial(launched.fill_by_launch, tensor, unlaunched, key)
         ),
-        Contestant(
-            "a region", partial(triton_.fill, flat, region, shape, recipe, key, DType.FLOAT32)
-        ),
-        Contestant("a launch, cached", partial(triton_launch.launch, kernel, programs, arguments)),
+        Contestant("3 the draw of 64 bits", partial(words_of, None, HOST)),
+        Contestant("4 a prepared launch", partial(launches.fill, tensor, size, 0, 0)),
+        Contestant("  of it, the C function", partial(start, programs, 7, values)),
+        Contestant("a region", partial(way, flat, region, shape, NORMAL, key, DType.FLOAT32)),
+        Contestant("a launch, cached", partial(cached, kernel, programs, arguments)),
+        Contestant("Triton's launcher", partial(compiled.run, programs, 1, 1, *known, *values)),
         Contestant("a launch by Triton", partial(kernel[(programs,)], **arguments)),
     ]
 

@@ -72,11 +72,6 @@ W8 = tl.constexpr(1.8437646391385864e-08)
 
 
 @triton.jit
-def to_i32(word):
-    return word.to(tl.int32, bitcast=True)
-
-
-@triton.jit
 def i32_of(x):
     return x.to(tl.int32, bitcast=True)
 
@@ -156,7 +151,7 @@ def reciprocal(x):
 
 @triton.jit
 def direction(word):
-    x = to_i32(0x80000001 - (word << 1)).to(tl.float32) * TWO_M31
+    x = i32_of(0x80000001 - (word << 1)).to(tl.float32) * TWO_M31
     w = tl.fma(minus(x), x, 1.0)
     s = tl.fma(w, S4, S3)
     s = tl.fma(s, w, S2)
@@ -171,7 +166,7 @@ def direction(word):
 
 @triton.jit
 def flip(x, word):
-    return f32_of(i32_of(x) ^ to_i32(word & 0x80000000))
+    return f32_of(i32_of(x) ^ i32_of(word & 0x80000000))
 
 
 @triton.jit
@@ -183,7 +178,7 @@ def normal_pair(radius_word, angle_word, std, mean):
 
 @triton.jit
 def signed_fraction(word, scale, centre):
-    return tl.fma(to_i32(word).to(tl.float32), scale, centre)
+    return tl.fma(i32_of(word).to(tl.float32), scale, centre)
 
 
 @triton.jit
@@ -244,10 +239,13 @@ def one_tail(word, p):
 
 @triton.jit
 def two_tails(word, p):
-    below = tl.fma(fraction(word), p[13], p[14])
-    above = tl.fma(fraction(word ^ 0xFFFFFFFF), p[13], p[15])
-    left = below < above
-    distance = tail_distance(neg_log(tl.where(left, below, above)), p)
+    below = (tl.cast(p[15], tl.uint32) << 16) | tl.cast(p[16], tl.uint32)
+    last = tl.maximum(below, 0 - below) - 1
+    left = word < below
+    outward = tl.where(left, (word - below) ^ 0xFFFFFFFF, word - below)
+    t = tl.fma((last - outward).to(tl.float32), p[13], p[14])
+    v = tl.fma(outward.to(tl.float32), p[13], p[13] * 0.5)
+    distance = tail_distance(neg_log(t) + ((t - 1.0) + v), p)
     return tl.where(left, minus(distance), distance)
 
 
@@ -274,7 +272,7 @@ def one_word(word, p, KIND: tl.constexpr):
         return scaled(one_tail(word, p), p, 15)
     else:
         tl.static_assert(KIND == "tails")
-        return scaled(two_tails(word, p), p, 16)
+        return scaled(two_tails(word, p), p, 17)
 
 
 @triton.jit

@@ -20,6 +20,7 @@ U64 = npt.NDArray[np.uint64] | np.uint64
 I64 = npt.NDArray[np.int64] | np.int64
 Bool = npt.NDArray[np.bool_] | np.bool_
 Float = TypeVar("Float", F32, F64)
+Value = TypeVar("Value", F32, F64, I64)
 
 
 def fma(a: F32, b: F32, c: F32) -> F32:
@@ -51,7 +52,7 @@ def divide(a: Float, b: Float) -> Float:
     return np.divide(a, b)
 
 
-def select(condition: Bool, a: Float, b: Float) -> Float:
+def select(condition: Bool, a: Value, b: Value) -> Value:
     """``a`` where the condition holds, else ``b``."""
     return np.where(condition, a, b)
 
@@ -61,9 +62,14 @@ def clamp(x: Float, low: Float, high: Float) -> Float:
     return np.minimum(np.maximum(x, low), high)
 
 
-def to_u32(x: U64) -> U32:
+def to_u32(x: U64 | I64) -> U32:
     """The low 32 bits."""
     return np.asarray(x).astype(np.uint32)
+
+
+def whole(x: F32) -> I64:
+    """The whole number that x is."""
+    return np.asarray(x).astype(np.int64)
 
 
 def to_i32(x: U32) -> I32:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from copy import copy
 from typing import TYPE_CHECKING, NamedTuple, TypeGuard
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from tritoninit.layout import Placement
 from tritoninit.region import Region, Shape
@@ -112,6 +112,20 @@ def meshes_of(values: Iterable[object]) -> list[DeviceMesh]:
     """The meshes of the DTensors among the values, without those that this rank is not in."""
     found = [value.device_mesh for value in values if is_dtensor(value)]
     return [mesh for mesh in dict.fromkeys(found) if mesh.get_coordinate() is not None]
+
+
+def meshes_of_model(model: nn.Module) -> list[DeviceMesh]:
+    """The meshes of a model's DTensors; see :func:`meshes_of`."""
+    module = sys.modules.get("torch.distributed.tensor")
+    if module is None:
+        return []
+    parameters: list[object] = []
+    buffers: list[object] = []
+    for each in model.modules():
+        parameters.extend(each._parameters.values())
+        buffers.extend(each._buffers.values())
+    kind = module.DTensor
+    return meshes_of([tensor for tensor in parameters + buffers if isinstance(tensor, kind)])
 
 
 def with_local(tensor: DTensor, local: Tensor) -> DTensor:

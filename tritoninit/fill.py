@@ -12,8 +12,9 @@ from tritoninit.backends import host_backend
 from tritoninit.backends.host import fill as host_fill
 from tritoninit.backends.host import fill_contiguous, keep_mask
 from tritoninit.dtensor import Part
-from tritoninit.layout import DTYPES, Placement, place, storage_view
+from tritoninit.layout import DTYPES, Placement, is_whole, place, storage_view
 from tritoninit.orthogonal import Matrix, fill_matrices, orthogonal
+from tritoninit.ready import ready
 from tritoninit.recipe import (
     Constant,
     Dirac,
@@ -45,7 +46,8 @@ def fill(
     are not random.  The tensor's version counter is bumped.
     """
     whole = tensor.is_cpu and (placement is None or placement.is_whole)
-    if whole and key is not None and fill_at_once(tensor, recipe, key):
+    short = whole and key is not None and is_whole(tensor)
+    if short and fill_at_once(tensor, ready(recipe, tensor.dtype), key):
         return
     torch.autograd.graph.increment_version(tensor)  # first: what interrupts the writes is no excuse
     if not (whole and _fill_whole(tensor, recipe, key)):

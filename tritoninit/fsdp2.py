@@ -7,7 +7,7 @@ shard once more, padded to an even size.  The only reader of FSDP2's internals.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from tritoninit.dtensor import local_of
 
 if TYPE_CHECKING:
+    from torch.distributed.fsdp import FSDPModule
     from torch.distributed.tensor import DTensor
 
 
@@ -29,12 +30,20 @@ def plain_class(cls: type[nn.Module]) -> type[nn.Module]:
     return cls
 
 
-def offloaded(model: nn.Module) -> set[int]:
+def units(modules: Iterable[nn.Module]) -> list[FSDPModule]:
+    """Those of the modules whose parameters FSDP2 shards."""
+    fsdp = sys.modules.get("torch.distributed.fsdp")
+    if fsdp is None:
+        return []
+    return [module for module in modules if isinstance(module, fsdp.FSDPModule)]
+
+
+def offloaded(units: list[FSDPModule]) -> set[int]:
     """The ids of the parameters that a CPUOffloadPolicy keeps on the CPU."""
-    return {id(_parameter(p)) for p in _parameters(model) if p.offload_to_cpu}
+    return {id(_parameter(p)) for p in _parameters(units) if p.offload_to_cpu}
 
 
-def padded(model: nn.Module) -> dict[int, int]:
+def padded(units: list[FSDPModule]) -> dict[int, int]:
     """For each parameter of uneven shards, by id, the elements of FSDP2's padded local buffer.
 
     A shard that is allocated inside such a buffer need not be copied into one.  (Pinned memory
@@ -42,14 +51,14 @@ def padded(model: nn.Module) -> dict[int, int]:
     """
     return {
         id(_parameter(p)): p.padded_sharded_param_size.numel()
-        for p in _parameters(model)
+        for p in _parameters(units)
         if not p.pin_memory and p.padded_sharded_param_size != p.sharded_size
     }
 
 
-def adopt_parameters(model: nn.Module) -> None:
+def adopt_parameters(units: list[FSDPModule]) -> None:
     """Have FSDP2 take over local shards that were replaced, as ``nn.Module._apply`` has it."""
-    for parameter in _parameters(model):
+    for parameter in _parameters(units):
         local = local_of(_parameter(parameter))
         size = parameter.padded_sharded_param_size.numel()
         if not (local.is_meta or parameter.pin_memory) and _holds(local, size):
@@ -67,15 +76,11 @@ def _parameter(parameter: Any) -> DTensor:
     return held
 
 
-def _parameters(model: nn.Module) -> Iterator[Any]:
-    fsdp = sys.modules.get("torch.distributed.fsdp")
-    if fsdp is None:
-        return
-    for module in model.modules():
-        if isinstance(module, fsdp.FSDPModule):
-            state = module._get_fsdp_state()
-            groups = getattr(state, "_fsdp_param_groups", None)
-            if groups is None:  # until torch 2.12 a module has one group at most
-                groups = filter(None, [state._fsdp_param_group])
-            for group in groups:
-                yield from group.fsdp_params
+def _parameters(units: list[FSDPModule]) -> Iterator[Any]:
+    for unit in units:
+        state = unit._get_fsdp_state()
+        groups = getattr(state, "_fsdp_param_groups", None)
+        if groups is None:  # until torch 2.12 a module has one group at most
+            groups = filter(None, [state._fsdp_param_group])
+        for group in groups:
+            yield from group.fsdp_params

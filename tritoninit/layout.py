@@ -9,6 +9,12 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch._C import (
+    _dispatch_keys,
+    _dispatch_tls_is_dispatch_key_included,
+    _is_tracing,
+    _len_torch_dispatch_stack,
+)
 
 from tritoninit.region import Region, Shape
 from tritoninit.sampler import DType
@@ -69,9 +75,36 @@ def check_strided(tensor: Tensor) -> None:
         )
 
 
-def is_watched() -> bool:
-    """Whether operations go through a dispatch mode or a tracer of torch, which see no kernel."""
-    return torch._C._len_torch_dispatch_stack() > 0 or torch._C._get_tracing_state() is not None
+def dense_keys(device: str) -> int:
+    """What torch's dispatcher knows of a dense tensor on CPU or CUDA."""
+    keys, kinds = torch._C.DispatchKeySet, torch._C.DispatchKey
+    found = keys(kinds.ADInplaceOrView)
+    for name in ("", "Autograd", "Autocast"):
+        found = found | keys(getattr(kinds, name + device))
+    return found.raw_repr()
+
+
+DENSE = frozenset(map(dense_keys, ("CPU", "CUDA")))
+PRE_DISPATCH = torch._C.DispatchKey.PreDispatch
+
+
+def is_whole(
+    tensor: Tensor, global_shape: Shape | None = None, global_offset: Shape | int | None = None
+) -> bool:
+    """Whether the tensor is all of a global tensor, dense, on CPU or CUDA, and written unseen.
+
+    Wrappers of function transforms, subclasses with ``__torch_dispatch__``, other layouts,
+    negative views and inference tensors have other dispatch keys than dense ones.  A dispatch
+    mode, and a tracer (``torch.jit``, ``torch.export``, ``make_fx``), would miss a kernel's write.
+    """
+    return (
+        global_shape is None
+        and global_offset is None
+        and _dispatch_keys(tensor).raw_repr() in DENSE
+        and not _len_torch_dispatch_stack()
+        and not _is_tracing()
+        and not _dispatch_tls_is_dispatch_key_included(PRE_DISPATCH)
+    )
 
 
 def _is_plain_subclass(kind: type[Tensor]) -> bool:

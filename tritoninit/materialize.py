@@ -12,7 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from tritoninit import fsdp2
-from tritoninit.dtensor import is_dtensor, meshes_of, parts_of
+from tritoninit.collector import paused
+from tritoninit.dtensor import is_dtensor, meshes_of_model, parts_of
+from tritoninit.layout import PLAIN_TYPES
 from tritoninit.memory import allocate, bind
 from tritoninit.plan import SKIPPED, Fill, Plan, readable_bytes
 from tritoninit.progress import progress
@@ -23,6 +25,7 @@ from tritoninit.stream import Key
 
 if TYPE_CHECKING:
     from torch.distributed.device_mesh import DeviceMesh
+    from torch.distributed.fsdp import FSDPModule
 
     from tritoninit.ranks.owners import Matrix
     from tritoninit.recording import InitFn, Recording, Target
@@ -63,6 +66,7 @@ def record() -> Iterator[None]:
         yield
 
 
+@paused()
 def plan(
     model: nn.Module,
     seed: int | Key = 0,
@@ -101,6 +105,7 @@ def plan(
     return record_plan(model, seed, init_fn, skip=skip, dtype=dtype, strict=strict)[1]
 
 
+@paused()
 def materialize(
     model: nn.Module,
     device: str | torch.device | None = None,
@@ -162,10 +167,11 @@ def materialize(
         TypeError: an argument of another type.
     """
     _check_model(model)
-    meshes = meshes_of([*model.parameters(), *model.buffers()])
+    meshes = meshes_of_model(model)
     with together(meshes, "planning") as agreed:
         recording, made = record_plan(model, seed, init_fn, skip=skip, dtype=dtype, strict=strict)
-        allocated = _allocations(model, recording.targets, device, meshes)
+        units = fsdp2.units(recording.modules)
+        allocated = _allocations(units, recording.targets, device, meshes)
         agreed.append(made)
     tensors: dict[str, Tensor] = {}
     dealt: list[Matrix] = []
@@ -191,7 +197,7 @@ def materialize(
     replaced = [
         target.name for target in recording.targets if not bind(target, tensors[target.name])
     ]
-    fsdp2.adopt_parameters(model)
+    fsdp2.adopt_parameters(units)
     for module, attributes in recording.attributes:
         vars(module).update(attributes)
     if replaced:
@@ -208,7 +214,7 @@ def materialize(
 
 
 def _allocations(
-    model: nn.Module,
+    units: list[FSDPModule],
     targets: list[Target],
     device: str | torch.device | None,
     meshes: list[DeviceMesh],
@@ -223,9 +229,12 @@ def _allocations(
         raise ValueError("device must be a device with memory, got meta")
     usual = "cuda" if torch.cuda.is_available() else "cpu"
     plain = given or torch.device(meshes[0].device_type if meshes else usual)
-    offloaded, padded = fsdp2.offloaded(model), fsdp2.padded(model)
+    offloaded, padded = fsdp2.offloaded(units), fsdp2.padded(units)
     places: dict[str, Callable[[], Tensor]] = {}
     for target in targets:
+        if type(target.tensor) in PLAIN_TYPES:
+            places[target.name] = partial(allocate, target.tensor, plain, None, target.dtype)
+            continue
         place = plain
         if is_dtensor(target.tensor):
             mesh = target.tensor.device_mesh.device_type

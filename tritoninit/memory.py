@@ -26,10 +26,13 @@ def allocate(
 ) -> Tensor:
     """Memory for a tensor on meta, of a DTensor for this rank's part alone.
 
-    ``padded`` is the size of the flat buffer, in elements, that the part begins; what lies
-    behind the part is zero.  ``dtype`` is None for the tensor's own.
+    ``padded`` is the size of the flat buffer, in elements, that a DTensor's part begins; what
+    lies behind the part is zero.  ``dtype`` is None for the tensor's own.
     """
-    held = local_of(tensor) if is_dtensor(tensor) else tensor
+    if not is_dtensor(tensor):
+        dtype = dtype or tensor.dtype
+        return torch.empty_strided(tensor.shape, tensor.stride(), dtype=dtype, device=device)
+    held = local_of(tensor)
     dtype = dtype or held.dtype
     local: Tensor
     if padded is None:
@@ -38,7 +41,7 @@ def allocate(
         buffer = torch.empty(padded, dtype=dtype, device=device)
         buffer[held.numel() :].zero_()
         local = buffer[: held.numel()].view(held.shape)
-    return with_local(tensor, local) if is_dtensor(tensor) else local
+    return with_local(tensor, local)
 
 
 def bind(target: Target, data: Tensor) -> bool:
@@ -48,10 +51,10 @@ def bind(target: Target, data: Tensor) -> bool:
     original, shadow = target.tensor, target.shadow
     assert shadow is not None
     new: Tensor
-    if isinstance(original, nn.Parameter):
+    if is_dtensor(data) and isinstance(original, nn.Parameter):
         new = nn.Parameter(data, requires_grad=shadow.requires_grad)
     else:
-        new = data.requires_grad_(shadow.requires_grad)
+        new = data.requires_grad_(shadow.requires_grad)  # ``adopt`` makes it a parameter
     hooks = {name: getattr(original, name) for name in HOOKS}
     try:
         torch.utils.swap_tensors(original, new)

@@ -12,5 +12,7 @@ def canonical_name(name: str) -> str:
     >>> canonical_name("_orig_mod.layers.0._checkpoint_wrapped_module.weight")
     'layers.0.weight'
     """
+    if "._" not in name and not name.startswith("_"):
+        return name  # nearly every one
     *path, last = name.split(".")
     return ".".join([*(part for part in path if part not in WRAPPERS), last])

@@ -208,9 +208,11 @@ def _tail_constants(
         direction, origin = (-1, recipe.b) if below else (1, recipe.a)
     else:
         both = truncated.two_tails(bounds, word_bits, degree)
-        fit, shares = both.fit, (both.mass, both.below, both.above)
-        if dtype.is_double:  # whose one form for bounds around the mean serves narrow ones, too
-            shares = (*shares, both.start)
+        fit, shares = both.fit, (both.mass, both.below, both.above, both.start)
+        if not dtype.is_double:
+            sides = truncated.share_words(both)
+            high, low = divmod(sides.below, 2**16)  # each of them is a float32
+            shares = (sides.step, sides.end, Decimal(high), Decimal(low))
         direction, origin = 1, recipe.mean
     scale = direction * float(fit.unit * Decimal(recipe.std))
     head = (fit.curvature, fit.scale, fit.centre, *fit.coefficients, *shares)

@@ -23,7 +23,9 @@ from tritoninit.arith import (
     sqrt,
     to_f32,
     to_i32,
+    to_i64,
     to_u32,
+    whole,
 )
 from tritoninit.coefficients import LN2, MINUS_LN2, C, L, P, Q, R, S, W
 
@@ -31,6 +33,7 @@ Four = tuple[F32, F32, F32, F32]
 Params = tuple[np.float32, ...]
 
 ONE = np.float32(1.0)
+ONE_HALF = np.float32(0.5)
 TWO = np.float32(2.0)
 TWO_M32 = np.float32(2.0**-32)
 TWO_M33 = np.float32(2.0**-33)
@@ -43,6 +46,7 @@ ALL32 = np.uint64(0xFFFFFFFF)
 ONE_BIT = np.uint64(1)
 SIGN = np.uint64(1 << 31)
 QUARTER = np.uint64((1 << 31) + 1)
+WORDS = np.int64(1 << 32)
 ODD = np.int32(1)
 EVEN = np.int32(-2)
 ONE_BITS = np.int32(0x3F800000)
@@ -96,15 +100,12 @@ def radius(word: U64) -> F32:
 
 
 def root(x: F32) -> F32:
-    """The correctly rounded square root of x with the lowest bit of its significand set.
-
-    ``kernels/sampling.py`` says why the bit, as for the condition of ``reciprocal``.
-    """
+    """The rounded square root of x, its lowest bit set; ``kernels/sampling.py`` says why."""
     return sqrt(f32_of_bits(bits_of_f32(x) | ODD))
 
 
 def reciprocal(x: F32) -> F32:
-    """1 / x, correctly rounded; the bits of x's significand may not all be set."""
+    """1 / x, rounded; not all bits of x's significand may be set, for the same reason."""
     return divide(ONE, x)
 
 
@@ -215,12 +216,19 @@ def one_tail(word: U64, p: Params) -> F32:
 
 
 def two_tails(word: U64, p: Params) -> F32:
-    """A truncated standard normal on both sides of its mean: twice the smaller tail decides."""
-    below = fma(fraction(word), p[13], p[14])
-    above = fma(fraction(word ^ ALL32), p[13], p[15])
-    left = below < above
-    distance = tail_distance(neg_log(select(left, below, above)), p)
-    return select(left, -distance, distance)
+    """A truncated standard normal on both sides of its mean: abs(erf(z / sqrt 2)) = v = 1 - t.
+
+    p[15] 2**16 + p[16] words lie below the mean.  Counted outward from it v keeps its relative
+    precision there, counted inward t keeps it far out.
+    """
+    below = (whole(p[15]) << 16) + whole(p[16])
+    last = select(2 * below > WORDS, below, WORDS - below) - 1
+    right = to_i64(word) - below
+    outward = right ^ (right >> 63)  # -1 - right on the left; a select is no vector code
+    t = fma(to_f32(to_u32(last - outward)), p[13], p[14])
+    v = fma(to_f32(to_u32(outward)), p[13], p[13] * ONE_HALF)
+    distance = tail_distance(neg_log(t) + ((t - ONE) + v), p)
+    return select(right < 0, -distance, distance)
 
 
 def scaled(z: F32, p: Params, at: int) -> F32:
@@ -247,12 +255,8 @@ def clamped_normal4(r0: U64, r1: U64, r2: U64, r3: U64, p: Params) -> Four:
     """p = (std, mean, low, high)."""
     z0, z1 = normal_pair(r0, r1, p[0], p[1])
     z2, z3 = normal_pair(r2, r3, p[0], p[1])
-    return (
-        clamp(z0, p[2], p[3]),
-        clamp(z1, p[2], p[3]),
-        clamp(z2, p[2], p[3]),
-        clamp(z3, p[2], p[3]),
-    )
+    low, high = p[2], p[3]
+    return clamp(z0, low, high), clamp(z1, low, high), clamp(z2, low, high), clamp(z3, low, high)
 
 
 def rational4(r0: U64, r1: U64, r2: U64, r3: U64, p: Params) -> Four:
@@ -286,10 +290,10 @@ def tail4(r0: U64, r1: U64, r2: U64, r3: U64, p: Params) -> Four:
 
 
 def tails4(r0: U64, r1: U64, r2: U64, r3: U64, p: Params) -> Four:
-    """p = (c, s scale, s centre, 10 coefficients, mass, below, above, scale, mean, low, high)."""
+    """p = (c, s scale, s centre, 10 coefficients, step, end, 2 halves, scale, mean, low, high)."""
     return (
-        scaled(two_tails(r0, p), p, 16),
-        scaled(two_tails(r1, p), p, 16),
-        scaled(two_tails(r2, p), p, 16),
-        scaled(two_tails(r3, p), p, 16),
+        scaled(two_tails(r0, p), p, 17),
+        scaled(two_tails(r1, p), p, 17),
+        scaled(two_tails(r2, p), p, 17),
+        scaled(two_tails(r3, p), p, 17),
     )

@@ -64,10 +64,12 @@ def write_all(
 
 
 def _is_batched(entry: Fill, what: Held) -> bool:
-    if any(isinstance(write.recipe, Orthogonal) for write in entry.writes):
-        return True
-    tensors = [what] if isinstance(what, Tensor) else [part.tensor for part in what]
-    return any(tensor.device.type in DEVICES for tensor in tensors)
+    for write in entry.writes:
+        if isinstance(write.recipe, Orthogonal):
+            return True
+    if isinstance(what, Tensor):
+        return what.device.type in DEVICES
+    return any(part.tensor.device.type in DEVICES for part in what)
 
 
 def _enter(waves: list[_Wave], ends: list[Job], entry: Fill, what: Held, sources: Sources) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-STREAM_VERSION = 0
+STREAM_VERSION = 1
 
 MASK32 = (1 << 32) - 1
 MASK64 = (1 << 64) - 1

@@ -6,8 +6,8 @@ In units of the standard deviation from the mean, the bounds are alpha < beta.
   bits): the truncated normal is the normal.
 - ``rational``, ``log``: the mean lies inside, both bounds within 2 or 3.08: inverse error
   function of x = erf(alpha / sqrt 2) + (a fraction of the difference).
-- ``tails``: the mean lies inside and a bound is further out: the smaller of the two tail
-  probabilities decides, so both tails keep their relative precision.
+- ``tails``: the mean lies inside and a bound is further out: words are counted outward from
+  the mean and inward from the bounds, so values near either keep their relative precision.
 - ``tail``: both bounds on one side of the mean: the distance d from the nearer bound solves
   ln Q(alpha) - ln Q(alpha + d) = l with l = -ln(survival in the interval).
 
@@ -30,6 +30,7 @@ from tritoninit.special import CONTEXT, half_mass, mills, survival, tail_increme
 UNREACHABLE = 7  # Box-Muller's largest radius is sqrt(-2 ln 2**-33) = 6.764
 RATIONAL_END = 2  # sigma, where central_rational's fit ends
 LOG_END = Decimal("3.08")  # sigma, where central_log's fit ends
+WORDS = 2**32  # of float32's stream
 NARROW = Decimal("1e-15")  # widths whose square is below the precision of float64
 SMALLEST_SPAN = Decimal("0.125")  # of (r - 1) / (r + 1): narrower fits lose float32 precision
 
@@ -176,6 +177,29 @@ def two_tails(bounds: Bounds, word_bits: int, degree: int) -> TwoTails:
         fit = fit_tail(Decimal(0), reach, degree)
         start, end = -2 * half_mass(-bounds.alpha), 2 * half_mass(bounds.beta)
         return TwoTails(end - start, below, above, fit, start)
+
+
+class Sides(NamedTuple):
+    """How the words of float32 share the two sides of the mean.
+
+    ``below`` words lie below it.  On either side the word j from the mean has the middle of
+    step j to step (j + 1) as abs(erf(z / sqrt 2)) = 1 - t, and t = step (last - j) + end for the
+    last word of the longer side.
+    """
+
+    step: Decimal
+    end: Decimal
+    below: int
+
+
+def share_words(part: TwoTails) -> Sides:
+    """The sides meet between two words, so that none is shared; half a word is moved at most."""
+    with localcontext(CONTEXT):
+        step = part.mass / WORDS
+        below = min(int((-part.start / step).to_integral_value()), WORDS - 1)
+        last = max(below, WORDS - below) - 1
+        end = 1 - (last + Decimal("0.5")) * step
+        return Sides(step, max(end, step / 2), below)
 
 
 def mirror(bounds: Bounds) -> Bounds:

@@ -10,14 +10,24 @@ from torch import Tensor
 
 from tritoninit.dtensor import Part
 from tritoninit.evaluate import evaluate, operation
-from tritoninit.fill import fill_parts
+from tritoninit.fill import fill, fill_parts
 from tritoninit.layout import Placement, place
 from tritoninit.plan import Apply, Compute, Copy, Fill, View, Write
-from tritoninit.recipe import Constant, Normal, TruncNormal, Uniform
+from tritoninit.recipe import (
+    Constant,
+    Dirac,
+    Eye,
+    Normal,
+    Orthogonal,
+    Sparse,
+    TruncNormal,
+    Uniform,
+)
 from tritoninit.region import Region, row_major
 from tritoninit.viewing import cut, slicing_of
 
 BY_INDEX = (Uniform, Normal, TruncNormal, Constant, Apply)  # the view's shape is of no account
+FILLED = (Uniform, Normal, TruncNormal, Sparse, Orthogonal, Eye, Dirac)
 
 Sources = Mapping[str, Tensor]  # the values of every Copy, by digest
 
@@ -25,7 +35,12 @@ Sources = Mapping[str, Tensor]  # the values of every Copy, by digest
 def write_whole(entry: Fill, tensor: Tensor, sources: Sources) -> None:
     """Write a planned tensor into memory of its shape and strides."""
     for write in entry.writes:
-        carry_out(written_of_whole(write, tensor), write, sources)
+        if isinstance(write.recipe, FILLED):
+            fill(_seen(write, tensor), write.recipe, write.key)
+        elif isinstance(write.recipe, Constant):
+            _seen(write, tensor).fill_(write.recipe.value)
+        else:
+            carry_out(written_of_whole(write, tensor), write, sources)
 
 
 def write_parts(entry: Fill, parts: list[Part], sources: Sources) -> None:
@@ -50,9 +65,14 @@ def write_parts(entry: Fill, parts: list[Part], sources: Sources) -> None:
 
 def written_of_whole(write: Write, tensor: Tensor) -> list[Part]:
     """What of a planned tensor's memory is written."""
-    view = write.view
-    held = tensor if view is None else tensor.as_strided(view.shape, view.strides, view.offset)
+    held = _seen(write, tensor)
     return [Part(held, place(held, None, None))]
+
+
+def _seen(write: Write, tensor: Tensor) -> Tensor:
+    """The view of a planned tensor that is written."""
+    view = write.view
+    return tensor if view is None else tensor.as_strided(view.shape, view.strides, view.offset)
 
 
 def written_of_parts(entry: Fill, write: Write, parts: list[Part]) -> list[Part]:

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numba
 import numpy as np
 
-from tritoninit import STREAM_VERSION, sampling
+from tritoninit import STREAM_VERSION, sampling, truncated
 from tritoninit.backends.numba_compile import compiled_scope
 from tritoninit.recipe import TruncNormal
 from tritoninit.sampler import DType, lower
@@ -115,14 +115,21 @@ def _sweep_direction(first: int, last: int, stride: int) -> Any:
 
 
 def _sweep_quantile(
-    first: int, last: int, stride: int, p: Any, alpha: float, beta: float, signed: bool
+    first: int,
+    last: int,
+    stride: int,
+    p: Any,
+    alpha: float,
+    beta: float,
+    signed: bool,
+    moved: float,
 ) -> Any:
     worst, at, relative, relative_at = 0.0, 0, 0.0, 0
     for word in range(first, last, stride):
         w = np.uint64(word)
         got = np.float64(sample(w, w, w, w, p)[0])  # noqa: F821
         index = word ^ 0x80000000 if signed else word
-        u, v = (index + 0.5) * 2.0**-32, (4294967295 - index + 0.5) * 2.0**-32
+        u, v = (index + 0.5 + moved) * 2.0**-32, (4294967295 - index + 0.5 - moved) * 2.0**-32
         exact = exact_quantile(got, u, v, alpha, beta)
         error, size = abs(got - exact), abs(exact)
         if error / max(1.0, size) > worst:
@@ -145,6 +152,12 @@ SWEEPS: dict[str, tuple[float, float] | None] = {
 }
 
 
+def moved_by(alpha: float, beta: float) -> float:
+    """How far the form `tails` moves its words, of one word, for the mean to lie between two."""
+    part = truncated.two_tails(truncated.standardise(0.0, 1.0, alpha, beta), 32, 9)
+    return float(-part.start / part.mass * WORDS - truncated.share_words(part).below)
+
+
 def kernel(name: str) -> tuple[Callable[[int, int, int], Any], int]:
     """What sweeps a range of words for a sampler, and how many words there are."""
     scope = {**COMPILED, **globals()}
@@ -161,10 +174,11 @@ def kernel(name: str) -> tuple[Callable[[int, int, int], Any], int]:
     sampler = lower(TruncNormal(0.0, 1.0, alpha, beta), (), DType.FLOAT32)
     sweep = bound(_sweep_quantile, sample=COMPILED[f"{sampler.kind}4"])
     signed = sampler.kind in ("rational", "log")  # the word is a signed number there
+    moved = moved_by(alpha, beta) if sampler.kind == "tails" else 0.0
     params = tuple(sampler.params)
 
     def run(first: int, last: int, stride: int) -> Any:
-        return sweep(first, last, stride, params, alpha, beta, signed)
+        return sweep(first, last, stride, params, alpha, beta, signed, moved)
 
     return run, WORDS
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy import special
 
 from tests.battery.accumulate import Accumulator
 from tests.battery.groups_values import SIGMAS, STANDARD, Case, low_precision
@@ -59,6 +61,15 @@ def truncated(stuck: bool) -> Floats:
     return _every(inside, 1000, lambda y: np.full_like(y, 2)) if stuck else inside
 
 
+def beside_one() -> Found:
+    """Values near the mean from twice the probability beyond them, which is near 1, in float32."""
+    law = Normal(1.0, -(2.0**-8), 2.0**-8)
+    x = (2 * rng_of().random(SAMPLES) - 1) * math.erf(law.b / math.sqrt(2))
+    beyond = (1 - np.abs(x)).astype(np.float32)
+    z = np.copysign(math.sqrt(2) * special.erfinv(1 - beyond.astype(np.float64)), x)
+    return of_law(np.clip(z, law.a, law.b), law)
+
+
 VALUES: dict[str, Callable[[], Found]] = {
     "normal, 2% too wide": lambda: of_law(normals() * np.float32(1.02)),
     "normal, shifted by sigma / 50": lambda: of_law(normals() + np.float32(0.02)),
@@ -87,4 +98,5 @@ def toward_zero() -> Found:
     return low_precision(Case("", STANDARD, SAMPLES, torch.bfloat16), number)
 
 
+VALUES["truncated normal, on the lattice of a float32 near 1"] = beside_one
 VALUES["normal, bfloat16 rounded toward zero"] = toward_zero

@@ -1,14 +1,27 @@
-"""The Triton backend is tested on a GPU where there is one, else in Triton's interpreter."""
+"""Where the Triton backend is tested: on a GPU, else in the interpreter, or as PTX.
+
+With PTX=80, 90 or 100 the kernels are compiled for that architecture and launched as on a GPU, and
+a machine runs their PTX (``tests/ptx/``); RSQRT=low or high makes all its reciprocal roots as small
+or as large as the instruction may.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 
 import pytest
 import torch
 
-if not torch.cuda.is_available():
+PTX = os.environ.get("PTX")
+DEVICE = None
+
+if PTX:
+    from tests.ptx.device import Device
+
+    DEVICE = Device(int(PTX), os.environ.get("RSQRT", "any"))
+elif not torch.cuda.is_available():
     if "triton" in sys.modules and os.environ.get("TRITON_INTERPRET") != "1":
         raise pytest.UsageError("run tests/conformance by itself with TRITON_INTERPRET=1")
     os.environ["TRITON_INTERPRET"] = "1"
@@ -18,5 +31,15 @@ def pytest_report_header() -> str:
     from tests.conformance.backends import AVAILABLE, MISSING
 
     where = torch.cuda.get_device_name() if torch.cuda.is_available() else "the interpreter"
+    where = f"a machine that runs PTX for sm_{PTX}" if PTX else where
     missing = "".join(f"; {name} is not here: {why}" for name, why in MISSING.items())
     return f"conformance: {', '.join(AVAILABLE)} (Triton on {where}){missing}"
+
+
+@pytest.fixture(autouse=True)
+def _failures() -> Iterator[None]:
+    """What went wrong in a launch, of which Triton's launcher says only that something did."""
+    yield
+    if DEVICE is not None and DEVICE.failure is not None:
+        failure, DEVICE.failure = DEVICE.failure, None
+        raise failure

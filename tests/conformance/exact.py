@@ -113,6 +113,15 @@ class Word:
     def __rsub__(self, other: Any) -> Word:
         return self._new(int(other) - self.value)
 
+    def __rmul__(self, other: Any) -> Word:
+        return self._new(int(other) * self.value)
+
+    def __lt__(self, other: Any) -> bool:
+        return self.value < int(other)
+
+    def __gt__(self, other: Any) -> bool:
+        return self.value > int(other)
+
     def __lshift__(self, other: Any) -> Word:
         return self._new(self.value << int(other))
 
@@ -170,6 +179,7 @@ OPERATIONS: dict[str, Any] = {
     "select": lambda condition, a, b: a if condition else b,
     "clamp": clamp,
     "to_u32": lambda x: Word(x.value, 32),
+    "whole": lambda x: Word(int(x), 64, True),
     "to_i32": lambda x: Word(x.value, 32, True),
     "to_f32": lambda x: Single(Fraction(x.value)),
     "to_i64": lambda x: Word(x.value, 64, True),

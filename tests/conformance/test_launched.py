@@ -1,7 +1,11 @@
-"""On a GPU: the short way of whole tensors is taken, and gives the host's bits."""
+"""On a GPU: the short way of whole tensors is taken, and gives the host's bits.
+
+As PTX its launches are tested, on host memory.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -9,8 +13,12 @@ import pytest
 import torch
 
 from tritoninit import Key, init
+from tritoninit.fill import fill
+from tritoninit.layout import DTYPES as NAMES
+from tritoninit.recipe import Dirac, Eye, Normal, Recipe, TruncNormal, Uniform
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+on_a_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+as_ptx = pytest.mark.skipif("PTX" not in os.environ, reason="of launches as PTX")
 
 CALLS: dict[str, Callable[..., Any]] = {
     "uniform": lambda t, key: init.uniform_(t, -1.0, 2.0, generator=key),
@@ -19,16 +27,28 @@ CALLS: dict[str, Callable[..., Any]] = {
     "eye": lambda t, key: init.eye_(t),
 }
 DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
+KEYS = pytest.mark.parametrize("key", [Key(5), Key(2**64 - 1, 2**32 - 3)], ids=["low", "carries"])
+RECIPES: dict[str, Recipe] = {
+    "uniform": Uniform(-1.0, 2.0),
+    "normal": Normal(0.5, 0.02),
+    "truncated": TruncNormal(0.0, 1.0, -2.0, 2.0),
+    "eye": Eye(),
+    "dirac": Dirac(1),
+}
 SHAPES = ((1, 1), (3, 5), (61, 4099), (4096, 1024))
 
 
-@pytest.mark.parametrize("key", [Key(5), Key(2**64 - 1, 2**32 - 3)], ids=["low", "carries"])
+@on_a_gpu
+@KEYS
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("name", CALLS)
-def test_the_short_way_gives_the_hosts_bits(name: str, dtype: torch.dtype, key: Key) -> None:
-    from tritoninit.backends import triton_whole
+def test_the_short_way_gives_the_hosts_bits(
+    name: str, dtype: torch.dtype, key: Key, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tritoninit.backends.triton_whole import Launches
 
-    triton_whole._prepared.clear()
+    fill, taken = Launches.fill, []
+    monkeypatch.setattr(Launches, "fill", lambda *given: taken.append(fill(*given)) or taken[-1])
     for shape in SHAPES:
         for shift in (0, 1):
             memory = torch.full((shape[0] * shape[1] + 17,), 9.0, dtype=dtype, device="cuda")
@@ -39,9 +59,34 @@ def test_the_short_way_gives_the_hosts_bits(name: str, dtype: torch.dtype, key: 
                 assert torch.equal(tensor.cpu(), expected)
                 tensor.fill_(9.0)
             assert bool((memory == 9.0).all())
-    assert triton_whole._prepared
+    assert taken == [True] * (4 * len(SHAPES))
 
 
+@as_ptx
+@KEYS
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("name", RECIPES)
+def test_its_launches_give_the_hosts_bits(name: str, dtype: torch.dtype, key: Key) -> None:
+    """Two sizes and two alignments from one set of launches, each prepared and then kept."""
+    from tritoninit.backends.triton_whole import Launches
+
+    recipe = RECIPES[name]
+    launches = Launches(recipe, NAMES[dtype], name in ("eye", "dirac"))
+    dimensions = 3 if name == "dirac" else 2
+    for shape in ((3, 5, 1)[:dimensions], (61, 99, 1)[:dimensions]):
+        expected = torch.empty(shape, dtype=dtype)
+        fill(expected, recipe, key)
+        for shift in (0, 1):
+            memory = torch.full((expected.numel() + 17,), 9.0, dtype=dtype)
+            tensor = memory[8 + shift : -8 - (1 - shift)].view(shape)
+            for _ in range(2):
+                assert launches.fill(tensor, tensor.numel(), key.seed, key.offset)
+                assert torch.equal(tensor, expected)
+                tensor.fill_(9.0)
+            assert bool((memory == 9.0).all())
+
+
+@on_a_gpu
 def test_a_graph_replays_it_on_its_stream() -> None:
     tensor = torch.empty(1000, device="cuda")
     expected = init.normal_(torch.empty(1000), generator=Key(1))

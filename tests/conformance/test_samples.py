@@ -29,6 +29,8 @@ RECIPES: dict[str, Recipe] = {
     "truncated far below": TruncNormal(0.0, 1.0, -math.inf, -8.0),
     "truncated out of reach": TruncNormal(0.0, 0.02, -2.0, 2.0),
 }
+# Bounds with no word below the mean, all but one, most, and as many as above.
+SIDES = [(-1e-12, 4.0), (-4.0, 1e-12), (-math.inf, 0.5), (-6.5, 6.5)]
 
 
 def bits_of(value: float, dtype: DType) -> int:
@@ -47,6 +49,17 @@ def bits_of(value: float, dtype: DType) -> int:
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES.keys())
 @pytest.mark.parametrize("name", AVAILABLE)
 def test_samples_equal_exact_rational_arithmetic(name: str, recipe: Recipe, dtype: DType) -> None:
+    check_exact(name, recipe, dtype)
+
+
+@pytest.mark.parametrize(("low", "high"), SIDES, ids=str)
+@pytest.mark.parametrize("name", AVAILABLE)
+def test_words_on_the_sides_of_the_mean(name: str, low: float, high: float) -> None:
+    check_exact(name, TruncNormal(0.0, 1.0, low, high), DType.FLOAT32)
+
+
+def check_exact(name: str, recipe: Recipe, dtype: DType) -> None:
+    """Elements at both ends of a run are those of exact arithmetic."""
     case = CASES["starts in a block"]
     buffer = run(name, recipe, case.region, case.shape, case.key, dtype)
     sampler = lower(recipe, case.shape, dtype)

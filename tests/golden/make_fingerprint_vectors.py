@@ -1,9 +1,9 @@
 """Record fingerprints of tensors given by their bits, from the plain-integer definition.
 
-    python tests/golden/make_fingerprint_vectors.py > tests/golden/fingerprint.json
+    python -m tests.golden.make_fingerprint_vectors > tests/golden/fingerprint.json
 
 Element i of a record holds the bits (i + 1) * PATTERN modulo its width.  Run it only together
-with a change of STREAM_VERSION (or while the version is 0, which is provisional).
+with a change of STREAM_VERSION.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from tritoninit.digest import Digest, element, header
 from tritoninit.stream import STREAM_VERSION
 
-COMMAND = "python tests/golden/make_fingerprint_vectors.py > tests/golden/fingerprint.json"
+COMMAND = "python -m tests.golden.make_fingerprint_vectors > tests/golden/fingerprint.json"
 PATTERN = 0x9E3779B97F4A7C15
 # name, dtype, shape, bits of an element, elements of the sum for each of the tensor's
 TENSORS = [

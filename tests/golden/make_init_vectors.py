@@ -1,9 +1,8 @@
 """Record the fingerprints of the public initializers' values, computed by the numpy backend.
 
-    python tests/golden/make_init_vectors.py > tests/golden/init.json
+    python -m tests.golden.make_init_vectors > tests/golden/init.json
 
-Run it only together with a change of STREAM_VERSION (or while the version is 0, which is
-provisional).
+Run it only together with a change of STREAM_VERSION.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import torch
 from tests.golden.golden_calls import calls, numpy_alone
 from tritoninit import STREAM_VERSION, fingerprint
 
-COMMAND = "python tests/golden/make_init_vectors.py > tests/golden/init.json"
+COMMAND = "python -m tests.golden.make_init_vectors > tests/golden/init.json"
 
 
 def main() -> None:

@@ -1,10 +1,9 @@
 """Record elements of tritoninit's own stream, one record for each sampler and dtype.
 
-    python tests/golden/make_stream_vectors.py > tests/golden/stream.json
+    python -m tests.golden.make_stream_vectors > tests/golden/stream.json
 
 The words come from the plain-integer oracle (``tritoninit/stream.py``), the samples from the
-numpy source of the sampling functions.  Run it only together with a change of STREAM_VERSION
-(or while the version is 0, which is provisional).
+numpy source of the sampling functions.  Run it only together with a change of STREAM_VERSION.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from tritoninit.recipe import Normal, Recipe, Sparse, TruncNormal, Uniform
 from tritoninit.sampler import DType, Sampler, lower
 from tritoninit.stream import STREAM_VERSION, Key
 
-COMMAND = "python tests/golden/make_stream_vectors.py > tests/golden/stream.json"
+COMMAND = "python -m tests.golden.make_stream_vectors > tests/golden/stream.json"
 COUNT = 11  # elements a record
 PLACES = [
     (Key(0), 0),

@@ -2,7 +2,7 @@
 
 Needs torch >= 2.14, which tritoninit does not pin; run it in an environment of its own:
 
-    python tests/golden/make_torch_func_random.py > tests/golden/torch_func_random.json
+    python -m tests.golden.make_torch_func_random > tests/golden/torch_func_random.json
 
 Floating-point values are stored as hexadecimal bits, keys as [seed, offset].
 """
@@ -18,7 +18,7 @@ from typing import Any
 import torch
 import torch.func._random as prng
 
-COMMAND = "python tests/golden/make_torch_func_random.py > tests/golden/torch_func_random.json"
+COMMAND = "python -m tests.golden.make_torch_func_random > tests/golden/torch_func_random.json"
 KEYS = [
     (0, 0),
     (42, 0),

@@ -10,7 +10,7 @@ from fractions import Fraction
 from mpmath import mp
 
 from tests.golden.third import M64, block
-from tests.golden.third_truncated import fitted, ratio, upper
+from tests.golden.third_truncated import fitted, upper
 
 T = [float(Fraction(2, 2 * n + 1)) for n in range(11)]
 SINE = [float(Fraction((-1) ** (n // 2), math.factorial(n))) for n in range(1, 18, 2)]
@@ -113,7 +113,7 @@ def two_tails(alpha, beta):
 def trunc_normal(mean, std, a, b):
     """The sample of (key, element), of an interval that holds several numbers."""
     exact = [bound if math.isinf(bound) else Fraction(bound) - Fraction(mean) for bound in (a, b)]
-    alpha, beta = (mp.mpf(x) if isinstance(x, float) else ratio(x / Fraction(std)) for x in exact)
+    alpha, beta = (mp.convert(x if isinstance(x, float) else x / Fraction(std)) for x in exact)
     sample, origin = None, mean
     if alpha >= 0:
         unit, sample = one_tail(alpha, beta)

@@ -98,12 +98,18 @@ def one_tail(alpha, beta):
 
 def two_tails(alpha, beta):
     kappa, fit = fitted(mp.mpf(0), 34 * mp.log(2), 9)
-    below, above = 2 * upper(-alpha), 2 * upper(beta)
-    mass, below, above, *fit = (single(x) for x in (2 - below - above, below, above, *fit))
+    left, right = (mp.erf(bound / mp.sqrt(2)) for bound in (-alpha, beta))
+    k = (left + right) / 2**32
+    n = min(int(mp.nint(left / k)), M32)
+    last = max(n - 1, M32 - n)
+    k, end, *fit = map(single, (k, max(1 - (last + mp.mpf("0.5")) * k, k / 2), *fit))
 
     def sample(r):
-        tb, ta = fma(fraction(r), mass, below), fma(fraction(r ^ M32), mass, above)
-        return -distance(neg_log(tb), fit) if tb < ta else distance(neg_log(ta), fit)
+        j = n - 1 - r if r < n else r - n
+        t, v = fma(f32(last - j), k, end), fma(f32(j), k, k / 2)
+        inner = Fraction(f32(Fraction(f32(Fraction(t) - 1)) + Fraction(v)))
+        z = distance(f32(Fraction(neg_log(t)) + inner), fit)
+        return -z if r < n else z
 
     return 2 / kappa, sample
 
@@ -126,7 +132,7 @@ def spacing(x, digits, least):
 def trunc_normal(mean, std, a, b, dtype):
     """The sample of (key, element), of an interval that holds several values of the dtype."""
     exact = [bound if math.isinf(bound) else Fraction(bound) - Fraction(mean) for bound in (a, b)]
-    alpha, beta = (mp.mpf(x) if isinstance(x, float) else ratio(x / Fraction(std)) for x in exact)
+    alpha, beta = (mp.convert(x if isinstance(x, float) else x / Fraction(std)) for x in exact)
     scale, origin, sample = mp.mpf(std), mean, None
     if alpha >= 0:
         unit, sample = one_tail(alpha, beta)
@@ -151,7 +157,3 @@ def trunc_normal(mean, std, a, b, dtype):
         return min(max(rounded(value, *FORMATS[dtype]), low), high)
 
     return element
-
-
-def ratio(x):
-    return mp.mpf(x.numerator) / x.denominator

@@ -1,5 +1,5 @@
-/* In the place of NVIDIA's libcuda: what Triton's launcher calls.  Nothing runs; the arguments
-   of every kernel launch are kept. */
+/* In the place of NVIDIA's libcuda: what Triton's launcher calls.  The arguments of every kernel
+   launch are kept; nothing runs, unless a test says what runs it. */
 
 #include <string.h>
 
@@ -16,6 +16,7 @@ struct launch {
 static int something, modules;
 int count, parameters, sizes[PARAMETERS];  /* the test says what the next kernel takes */
 struct launch launches[LAUNCHES];
+int (*run)(size_t function, unsigned programs, void **values);  /* returns a CUresult */
 
 CUresult cuLaunchKernelEx(const CUlaunchConfig *c, CUfunction f, void **values, void **extra) {
   struct launch *l = &launches[count++ % LAUNCHES];
@@ -24,7 +25,7 @@ CUresult cuLaunchKernelEx(const CUlaunchConfig *c, CUfunction f, void **values, 
   l->grid[0] = c->gridDimX, l->grid[1] = c->gridDimY, l->grid[2] = c->gridDimZ;
   l->block[0] = c->blockDimX, l->block[1] = c->blockDimY, l->block[2] = c->blockDimZ;
   for (int i = 0; i < parameters; i++) memcpy(l->parameters[i], values[i], sizes[i]);
-  return CUDA_SUCCESS;
+  return run ? run(l->function, c->gridDimX, values) : CUDA_SUCCESS;
 }
 
 CUresult cuPointerGetAttribute(void *out, CUpointer_attribute a, CUdeviceptr pointer) {
@@ -33,6 +34,10 @@ CUresult cuPointerGetAttribute(void *out, CUpointer_attribute a, CUdeviceptr poi
 }
 CUresult cuCtxGetCurrent(CUcontext *c) {
   *c = (CUcontext)&something;
+  return CUDA_SUCCESS;
+}
+CUresult cuCtxGetDevice(CUdevice *d) {
+  *d = 0;
   return CUDA_SUCCESS;
 }
 CUresult cuCtxSetCurrent(CUcontext c) {
@@ -72,6 +77,9 @@ CUresult cuFuncSetCacheConfig(CUfunction f, CUfunc_cache c) {
 }
 CUresult cuGetErrorString(CUresult e, const char **s) {
   *s = "an error";
+  return CUDA_SUCCESS;
+}
+CUresult cuModuleUnload(CUmodule m) {
   return CUDA_SUCCESS;
 }
 CUresult cuModuleLoadData(CUmodule *m, const void *d) {

@@ -92,8 +92,8 @@ def _flat(kinds: Any) -> Iterator[str]:
             yield kind
 
 
-def activate() -> None:
-    """Triton's CUDA driver for an sm_90 that is not there."""
+def activate(arch: int = 90) -> None:
+    """Triton's CUDA driver for a device that is not there."""
     torch._C._cuda_getCurrentRawStream = lambda device: 0
     from triton.backends.nvidia.driver import CudaDriver
 
@@ -104,7 +104,7 @@ def activate() -> None:
             self.get_current_stream = lambda device: 7
 
         def get_current_target(self) -> GPUTarget:
-            return GPUTarget("cuda", 90, 32)
+            return GPUTarget("cuda", arch, 32)
 
     driver._active = Absent()
 
@@ -151,11 +151,11 @@ def whole() -> Iterator[tuple[str, Callable[[], Any], Callable[[], bool]]]:
     for (recipe, shape), key, (dtype, shift) in itertools.product(recipes, keys, places):
         region = Region.whole(shape, tuple(torch.empty(shape, device="meta").stride()))
         out = memory(dtype, region.numel, shift)
-        given = shape if isinstance(recipe, (Eye, Dirac)) else ()
+        launches = triton_whole.Launches(recipe, DTYPES[dtype], isinstance(recipe, (Eye, Dirac)))
         yield (
             f"{recipe} {shape} {dtype} +{shift} {key}",
             partial(triton_.fill, out, region, shape, recipe, key, DTYPES[dtype]),
-            partial(triton_whole.fill, out.view(shape), given, recipe, key, DTYPES[dtype]),
+            partial(launches.fill, out.view(shape), region.numel, key.seed, key.offset),
         )
 
 
@@ -189,7 +189,7 @@ def main(path: str) -> None:
     """Record every case as Triton launches it, and twice as what is tested does."""
     recorder = Recorder(build(Path(tempfile.mkdtemp())))
     activate()
-    from tritoninit.backends.triton_launch import launch
+    from tritoninit.backends.triton_launch import _compiled, launch
 
     records = []
     for label, general, *short in (*whole(), *parts()):
@@ -203,7 +203,8 @@ def main(path: str) -> None:
                 else:
                     launch(kernel, programs, arguments)
             records.append({**record, "ours": recorder.taken()})
-    Path(path).write_text(json.dumps(records))
+    ways = sorted({start.__name__ for start in _compiled.values()})
+    Path(path).write_text(json.dumps({"records": records, "ways": ways}))
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def records(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     path = tmp_path_factory.mktemp("recorded") / "launches.json"
     environment = {name: v for name, v in os.environ.items() if name != "TRITON_INTERPRET"}
     run = subprocess.run(
@@ -31,8 +31,20 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
         text=True,
     )
     assert run.returncode == 0, run.stderr
-    found: list[dict[str, Any]] = json.loads(path.read_text())
+    found: dict[str, Any] = json.loads(path.read_text())
     return found
+
+
+@pytest.fixture
+def records(recorded: dict[str, Any]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = recorded["records"]
+    return found
+
+
+def test_this_tritons_launcher_is_one_that_need_not_be_asked_each_time(
+    recorded: dict[str, Any],
+) -> None:
+    assert recorded["ways"] in (["directly"], ["directly_flat"])
 
 
 def test_every_launch_has_tritons_kernel_grid_and_parameters(

@@ -41,7 +41,7 @@ PARAMS = {
     "rational": 6,
     "log": 6,
     "tail": 19,
-    "tails": 20,
+    "tails": 21,
     "constant": 1,
     "diagonal": 0,
     "mask": 0,

@@ -1,7 +1,6 @@
 """What torch can run an initializer under: tracers, transforms, fake tensors, its global modes."""
 
 from functools import partial
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,8 +9,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.hostile.calls import ALL, COMPUTED, CONSTANT, RANDOM, call, outcome, shape_for
-from tritoninit import Key, init, launched, small
-from tritoninit.recipe import Normal
+from tritoninit import Key, init
 
 TRACED = "cannot be traced .*would run without it"
 
@@ -33,6 +31,17 @@ def test_make_fx_is_refused_as_it_would_miss_the_write(name, tracing, inside):
 
     with pytest.raises(RuntimeError, match=TRACED):
         make_fx(traced, tracing_mode=tracing)(torch.zeros(shape_for(name)))
+
+
+@pytest.mark.usefixtures("unchanged_random_state")
+@pytest.mark.parametrize("tracing", ["real", "fake"])
+@pytest.mark.parametrize("name", COMPUTED)
+def test_tracing_before_dispatch_is_refused(name, tracing):
+    tensor = torch.zeros(shape_for(name))
+    trace = make_fx(lambda t: call(name, t), tracing_mode=tracing, pre_dispatch=True)
+    with pytest.raises(RuntimeError, match=TRACED):
+        trace(tensor)
+    assert not tensor.any()
 
 
 @pytest.mark.parametrize("name", CONSTANT)
@@ -140,16 +149,18 @@ def test_a_dispatch_mode_does_not_reach_the_values(name):
 
 
 def test_the_short_ways_of_host_and_gpu_are_not_taken_under_a_mode(monkeypatch):
-    """Host memory passes for a GPU's; a short way's launch would go past the mode."""
-    monkeypatch.setattr(launched, "PLAIN", small.PLAIN)
-    monkeypatch.setattr(launched, "_backend", lambda: SimpleNamespace(fill=lambda *_: True))
-    short = [launched.fill_by_launch, small.fill_at_once]
-    assert all(way(torch.empty(4), Normal(0.0, 1.0), Key(0)) for way in short)
+    """They write, or launch, past the mode."""
+    taken = []
+    for way in ("fill_at_once", "fill_by_launch"):
+        monkeypatch.setattr(init.call, way, lambda *given: taken.append(given) or True)
+    init.normal_(torch.empty(4))
+    assert len(taken) == 1
     for mode in (Noting(), FakeTensorMode(allow_non_fake_inputs=True)):
         tensor = torch.full((4,), 7.0)
         with mode:
-            assert not any(way(tensor, Normal(0.0, 1.0), Key(0)) for way in short)
-        assert (tensor == 7).all()
+            init.normal_(tensor, generator=Key(0))
+        assert (tensor == 7).all() == isinstance(mode, FakeTensorMode)
+    assert len(taken) == 1
 
 
 @pytest.mark.parametrize("warn_only", [False, True])

@@ -12,6 +12,7 @@ from tritoninit.ranks import agreement
 from tritoninit.sharding import Sharding, Split
 
 ROWS = Sharding((2,), (Split(0),))
+MESHES = [object()]  # of which the exchanges here ask nothing
 
 
 class Ranks:
@@ -52,13 +53,16 @@ def texts_of(monkeypatch, plan):
 def test_equal_plans_agree(monkeypatch):
     made = plan_of()
     Ranks(monkeypatch, [{1: agreement._digest(made)}])
-    with agreement.together([], "planning") as agreed:
+    with agreement.together(MESHES, "planning") as agreed:
         agreed.append(made)
 
 
-def test_alone_there_is_nobody_to_ask():
+def test_alone_there_is_nobody_to_ask(monkeypatch):
+    monkeypatch.setattr(agreement, "_digest", None)  # a plan that none is compared with
     with agreement.together([], "planning") as agreed:
         agreed.append(plan_of())
+    with pytest.raises(OSError, match="disk"), agreement.together([], "filling"):
+        raise OSError("disk full")
 
 
 @pytest.mark.parametrize(
@@ -77,7 +81,7 @@ def test_plans_that_differ(monkeypatch, other):
     Ranks(monkeypatch, [{1: agreement._digest(other)}], texts)
     with (
         pytest.raises(tritoninit.RankError, match="weight: rank 0 and rank 1 differ; here it is"),
-        agreement.together([], "planning") as agreed,
+        agreement.together(MESHES, "planning") as agreed,
     ):
         agreed.append(plan_of())
 
@@ -95,7 +99,7 @@ def test_a_sharded_tensor_that_a_rank_lacks(monkeypatch):
             tritoninit.RankError,
             match="bias, which is sharded, is missing or not on meta on rank 1",
         ),
-        agreement.together([], "planning") as agreed,
+        agreement.together(MESHES, "planning") as agreed,
     ):
         agreed.append(plan_of())
 
@@ -104,7 +108,7 @@ def test_a_plain_tensor_that_a_rank_lacks(monkeypatch):
     made = plan_of(sharding=None)
     texts = [{1: texts_of(monkeypatch, without_bias(made))}]
     Ranks(monkeypatch, [{1: agreement._digest(without_bias(made))}], texts)
-    with agreement.together([], "planning") as agreed:
+    with agreement.together(MESHES, "planning") as agreed:
         agreed.append(made)
 
 
@@ -112,14 +116,14 @@ def test_another_rank_failed(monkeypatch):
     failed = {1: agreement.FAILED, 3: agreement.FAILED, 2: b"\1" * agreement.DIGEST_BYTES}
     ranks = Ranks(monkeypatch, [failed], [{1: "OSError: disk", 2: "", 3: "OSError: other"}])
     says = "ranks 1, 3 failed while filling, .* rank 1 says: OSError: disk"
-    with pytest.raises(tritoninit.RankError, match=says), agreement.together([], "filling"):
+    with pytest.raises(tritoninit.RankError, match=says), agreement.together(MESHES, "filling"):
         pass
     assert ranks.told == ""
 
 
 def test_this_rank_failed(monkeypatch):
     ranks = Ranks(monkeypatch, [{1: b"\1" * agreement.DIGEST_BYTES}], [{1: ""}])
-    with pytest.raises(OSError, match="disk"), agreement.together([], "filling"):
+    with pytest.raises(OSError, match="disk"), agreement.together(MESHES, "filling"):
         raise OSError("disk")
     assert ranks.sent == agreement.FAILED
     assert ranks.told == "OSError: disk"

@@ -96,6 +96,7 @@ def test_conversions_keep_bits() -> None:
     assert arith.to_i32(narrow).tolist() == [0, 1, 2**31 - 1, -(2**31), -1]
     np.testing.assert_array_equal(arith.to_u64(narrow), words)
     assert arith.to_i64(np.array([2**64 - 1], dtype=np.uint64)).tolist() == [-1]
+    assert arith.whole(np.float32(65535)) == 65535
     singles = np.array([-0.0, 1.5, np.inf], dtype=np.float32)
     np.testing.assert_array_equal(arith.f32_of_bits(arith.bits_of_f32(singles)), singles)
     doubles = np.array([-0.0, 1.5, np.inf])

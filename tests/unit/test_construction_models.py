@@ -279,7 +279,7 @@ def test_the_record_goes_with_the_model():
     gone = weakref.ref(model)
     from tritoninit.recording.construction import constructions_of
 
-    (construction,) = (weakref.ref(c) for c in constructions_of(model))
+    (construction,) = (weakref.ref(c) for c in constructions_of([model]))
     del model
     gc.collect()
     assert gone() is None

@@ -17,13 +17,13 @@ OPTIONAL = {
 
 # A module may import modules of its own layer and of the layers above it in this table.
 LAYERS = [
-    {"stream", "region", "sharding", "names", "digest"},
+    {"stream", "region", "sharding", "names", "digest", "collector"},
     {"arith", "coefficients", "philox", "special", "recipe", "sampling", "sampling64", "sparse"},
-    {"truncated"},
+    {"truncated", "keys"},
     {"sampler"},
     {"backends"},
     {"orthogonal", "layout", "dtensor", "generator", "oracle", "plan"},
-    {"small", "fill", "launched", "batch"},
+    {"ready", "small", "fill", "launched", "batch"},
     {"viewing", "evaluate", "writing", "schedule"},
     {"init"},
     {"fsdp2", "patching", "ranks"},

@@ -171,3 +171,23 @@ def test_a_box_of_a_meta_tensor_is_checked():
     assert init.normal_(tensor, generator=Key(0), **box) is tensor
     with pytest.raises(ValueError, match="leaves global_shape"):
         init.normal_(tensor, generator=Key(0), global_shape=(8, 2), global_offset=(5, 0))
+
+
+@pytest.mark.parametrize("name", ["constant_", "zeros_", "ones_"])
+def test_constants_leave_no_graph(name):
+    value = torch.tensor(3.0, requires_grad=True)
+    for tensor in (torch.empty(3), torch.empty(3, requires_grad=True)):
+        view = tensor.view(1, 3)
+        for target in (tensor, view):
+            given = (value,) if name == "constant_" else ()
+            version = target._version
+            getattr(init, name)(target, *given)
+            assert target._version == version + 1
+        assert tensor.is_leaf
+        assert tensor.grad_fn is None
+        assert view.requires_grad == tensor.requires_grad
+    held = torch.ones(3, requires_grad=True) * 2
+    product = held * held
+    getattr(init, name)(held, *(() if name != "constant_" else (0.5,)))
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        product.sum().backward()

@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from tritoninit import Key, init, launched
+from tritoninit.backends import triton_whole
+from tritoninit.layout import DENSE, dense_keys, is_whole
+from tritoninit.ready import ready
 from tritoninit.recipe import Dirac, Eye, Normal, Orthogonal, Sparse
-from tritoninit.small import PLAIN
 
 KEY = Key(3, 2**63)
 
@@ -17,20 +19,32 @@ def calls(monkeypatch):
     """Host tensors pass for CUDA tensors; what the backend is asked to fill."""
     made = []
 
-    def fill(out, shape, recipe, key, dtype):
-        made.append((out, shape, recipe, key, dtype.value))
-        return backend.takes
+    class Recording(triton_whole.Launches):
+        takes = True
 
-    backend = SimpleNamespace(fill=fill, takes=True)
-    monkeypatch.setattr(launched, "PLAIN", PLAIN)
-    monkeypatch.setattr(launched, "_backend", lambda: backend)
-    monkeypatch.setattr(init.call, "fill_at_once", lambda *_: False)
-    return SimpleNamespace(made=made, backend=backend)
+        def fill(self, out, size, seed, offset):
+            assert size == out.numel()
+            made.append((out, self.shaped, self.recipe, Key(seed, offset), self.dtype.value))
+            return self.takes
+
+    monkeypatch.setattr(triton_whole, "Launches", Recording)
+    monkeypatch.setattr(init.call, "fill_at_once", launched.fill_by_launch)
+    init.call._checked.clear()
+    ready.cache_clear()
+    yield SimpleNamespace(made=made, backend=Recording)
+    init.call._checked.clear()
+    ready.cache_clear()
+
+
+def fill_by_launch(tensor, recipe, generator):
+    made = ready(recipe, tensor.dtype)
+    return is_whole(tensor) and launched.fill_by_launch(tensor, made, generator)
 
 
 def test_the_dispatch_keys_are_spelled_as_torch_spells_them():
-    assert launched.dense_keys("CPU") == PLAIN
-    assert launched.PLAIN == launched.dense_keys("CUDA") != PLAIN
+    keys = torch._C._dispatch_keys(torch.empty(0, device="cpu")).raw_repr()
+    assert {keys, dense_keys("CUDA")} == DENSE
+    assert keys == dense_keys("CPU") != dense_keys("CUDA")
 
 
 def test_one_call_is_one_launch_one_draw_and_one_version(calls):
@@ -40,9 +54,9 @@ def test_one_call_is_one_launch_one_draw_and_one_version(calls):
     assert init.normal_(tensor, std=0.02) is tensor
     after = torch.get_rng_state()
     assert tensor._version == version + 1
-    [(out, shape, recipe, key, dtype)] = calls.made
+    [(out, shaped, recipe, key, dtype)] = calls.made
     assert out is tensor
-    assert (shape, recipe, dtype) == ((), Normal(0.0, 0.02), "float32")
+    assert (shaped, recipe, dtype) == (False, Normal(0.0, 0.02), "float32")
     torch.manual_seed(0)
     word = torch.empty(1, dtype=torch.int64).random_(-(2**63), None)
     assert key == Key(int(word) % 2**64, 2**63)
@@ -50,9 +64,9 @@ def test_one_call_is_one_launch_one_draw_and_one_version(calls):
 
 
 def test_patterns_are_given_their_shape(calls):
-    assert launched.fill_by_launch(torch.empty(3, 5), Eye(), KEY)
-    assert launched.fill_by_launch(torch.empty(4, 2, 3, dtype=torch.bfloat16), Dirac(2), KEY)
-    assert [call[1:3] for call in calls.made] == [((3, 5), Eye()), ((4, 2, 3), Dirac(2))]
+    assert fill_by_launch(torch.empty(3, 5), Eye(), KEY)
+    assert fill_by_launch(torch.empty(4, 2, 3, dtype=torch.bfloat16), Dirac(2), KEY)
+    assert [call[1:3] for call in calls.made] == [(True, Eye()), (True, Dirac(2))]
 
 
 def test_what_the_backend_declines_is_filled_all_the_same_under_one_draw(calls):
@@ -82,16 +96,16 @@ def test_what_the_backend_declines_is_filled_all_the_same_under_one_draw(calls):
     ],
 )
 def test_everything_else_is_left_alone(calls, tensor, recipe):
-    assert not launched.fill_by_launch(tensor, recipe, KEY)
+    assert not fill_by_launch(tensor, recipe, KEY)
     with torch.inference_mode():
-        assert not launched.fill_by_launch(torch.empty(4), Normal(0.0, 1.0), KEY)
+        assert not fill_by_launch(torch.empty(4), Normal(0.0, 1.0), KEY)
     assert calls.made == []
 
 
 def test_freed_memory_is_left_alone(calls):
     tensor = torch.empty(4, 4)
     tensor.untyped_storage().resize_(0)
-    assert not launched.fill_by_launch(tensor, Normal(0.0, 1.0), KEY)
+    assert not fill_by_launch(tensor, Normal(0.0, 1.0), KEY)
     with pytest.raises(RuntimeError, match="freed"):
         init.normal_(tensor)
     assert calls.made == []

@@ -12,10 +12,12 @@ from tritoninit import Key, init
 from tritoninit.backends.host import fill as host_fill
 from tritoninit.backends.numpy_ import NumpyBackend
 from tritoninit.backends.threads import PARALLEL
-from tritoninit.layout import DTYPES
+from tritoninit.layout import DTYPES, is_whole
+from tritoninit.ready import ready
 from tritoninit.recipe import Eye, Normal, Orthogonal, Sparse, TruncNormal, Uniform
 from tritoninit.region import Region
-from tritoninit.small import SERIAL, fill_at_once
+from tritoninit.small import SERIAL
+from tritoninit.small import fill_at_once as fill_ready
 
 KEY = Key(2**64 - 3, 2**63 + 5)  # words that no signed 64-bit integer holds
 GUARD = 9.0
@@ -26,6 +28,10 @@ RECIPES = [
     TruncNormal(0.0, 1.0, 3.0, 5.0),
     TruncNormal(0.0, 1.0, -4.0, 4.0),
 ]
+
+
+def fill_at_once(tensor, recipe, generator):
+    return is_whole(tensor) and fill_ready(tensor, ready(recipe, tensor.dtype), generator)
 
 
 def misaligned(numel, dtype):

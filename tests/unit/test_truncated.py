@@ -161,3 +161,39 @@ def test_two_tails_of_a_narrow_interval(width: Decimal) -> None:
     with localcontext(CONTEXT):
         assert float(part.start / width) == pytest.approx(-slope, rel=1e-15)
         assert float(part.mass / width) == pytest.approx(4 * slope, rel=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [
+        ("-4", "1"),
+        ("-6.9", "6.9"),
+        ("-inf", "0.5"),
+        ("-1e-12", "4"),
+        ("-4", "1e-12"),
+        ("-inf", "6.95"),
+    ],
+)
+def test_words_on_the_sides_of_the_mean(low: str, high: str) -> None:
+    part = truncated.two_tails(bounds(low, high), 32, 9)
+    step, end, below = truncated.share_words(part)
+    last = max(below, 2**32 - below) - 1
+    with localcontext(CONTEXT):
+        left = 1 - part.below
+        assert step == part.mass / 2**32
+        assert 0 <= below < 2**32
+        assert abs(below - left / step) <= (1 if below == 2**32 - 1 else Decimal("0.5"))
+        # On the longer side t and v of the last word, and of every other, make up 1.
+        assert -Decimal("1e-40") < last * step + step / 2 + end - 1 <= step / 2
+        # No word is beyond a bound by more than the half of one that the mean may be moved.
+        farthest = min(part.below, part.above)
+        assert end >= step / 2
+        assert abs(end - farthest - step / 2) <= step
+
+
+def test_words_of_bounds_that_are_symmetric() -> None:
+    part = truncated.two_tails(bounds(-5, 5), 32, 9)
+    sides = truncated.share_words(part)
+    assert sides.below == 2**31
+    with localcontext(CONTEXT):
+        assert abs(sides.end - part.below - sides.step / 2) < Decimal("1e-40")

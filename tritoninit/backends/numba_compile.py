@@ -81,6 +81,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "select": lambda condition, a, b: a if condition else b,
     "clamp": _clamp,
     "to_u32": lambda x: np.uint32(x),
+    "whole": lambda x: np.int64(x),
     "to_i32": lambda x: np.int32(x),
     "to_u64": lambda x: np.uint64(x),
     "to_i64": lambda x: np.int64(x),

@@ -14,11 +14,21 @@ from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from tritoninit.dtensor import Part, is_dtensor, local_of, parts_of
 from tritoninit.fill import fill, fill_parts
-from tritoninit.generator import key_of
-from tritoninit.init.parity import check_random_dtype
+from tritoninit.generator import HOST, key_of
+from tritoninit.init.parity import CHECKS, check_random_dtype
 from tritoninit.launched import fill_by_launch
-from tritoninit.layout import PLAIN_TYPES, as_shape, check_strided, check_writable, place
-from tritoninit.recipe import Recipe
+from tritoninit.layout import (
+    DTYPES,
+    PLAIN_TYPES,
+    PRE_DISPATCH,
+    as_shape,
+    bytes_needed,
+    check_strided,
+    check_writable,
+    place,
+)
+from tritoninit.ready import KEPT, Ready, ready
+from tritoninit.recipe import Dirac, Eye, Recipe
 from tritoninit.region import Shape
 from tritoninit.small import fill_at_once
 from tritoninit.stream import Key
@@ -28,6 +38,7 @@ R = TypeVar("R")
 Generator = torch.Generator | Key | None
 Offset = Shape | int | None
 UNUSED = Key(0)  # for recipes that are not random
+_checked: dict[tuple[type[Recipe], tuple[float, ...], torch.dtype], Ready] = {}
 
 
 def binder(
@@ -117,8 +128,8 @@ def check_untraced() -> None:
         RuntimeError: inside ``make_fx``, ``torch.export`` or ``torch.jit.trace``.
     """
     proxies = torch._C._get_dispatch_mode(torch._C._TorchDispatchModeKey.PROXY)
-    exported = torch._C._dispatch_tls_is_dispatch_key_included(torch._C.DispatchKey.PreDispatch)
-    if exported or proxies is not None or torch._C._get_tracing_state() is not None:
+    exported = torch._C._dispatch_tls_is_dispatch_key_included(PRE_DISPATCH)
+    if exported or proxies is not None or torch._C._is_tracing():
         raise RuntimeError(
             "an initializer cannot be traced (make_fx, torch.export, torch.jit.trace): it writes"
             " memory by no operation of torch, so the traced program would run without it;"
@@ -143,8 +154,10 @@ def is_symbolic(tensor: Tensor) -> bool:
     return isinstance(local_of(tensor) if is_dtensor(tensor) else tensor, FakeTensor)
 
 
-def shape_of(tensor: Tensor, global_shape: Shape | None) -> Shape:
+def shape_of(tensor: Tensor, global_shape: Shape | None, whole: bool) -> Shape:
     """The shape that fans, groups and columns are counted on."""
+    if whole:
+        return tensor.shape
     if global_shape is not None:
         return as_shape("global_shape", global_shape)
     if not (is_symbolic(tensor) or is_dtensor(tensor)):
@@ -180,8 +193,7 @@ def _part(tensor: Tensor, global_shape: Shape | None, global_offset: Offset) -> 
 def write(tensor: Tensor, recipe: Recipe, key: Key | None, parts: list[Part] | None) -> Tensor:
     """Write into the whole tensor or into the parts that it holds."""
     if parts is None:
-        if tensor.is_cpu or not fill_by_launch(tensor, recipe, key or UNUSED):
-            fill(tensor, recipe, key)
+        fill(tensor, recipe, key)
     else:
         if is_dtensor(tensor):
             torch.autograd.graph.increment_version(tensor)
@@ -189,21 +201,64 @@ def write(tensor: Tensor, recipe: Recipe, key: Key | None, parts: list[Part] | N
     return tensor
 
 
+def checked_recipe(tensor: Tensor, kind: type[Recipe], arguments: tuple[float, ...]) -> Ready:
+    """The recipe in the tensor's dtype, once its arguments are checked.
+
+    It is kept where the dtype is one that the kernels write: there what ``CHECKS`` raises
+    depends on the arguments and the dtype alone.
+    """
+    dtype = tensor.dtype
+    if kind in CHECKS:
+        CHECKS[kind](tensor, *arguments)
+    made = ready(kind(*arguments), dtype)
+    if dtype in DTYPES:
+        if len(_checked) >= KEPT:
+            _checked.clear()
+        _checked[kind, arguments, dtype] = made
+    return made
+
+
+def mark(tensor: Tensor, kind: type[Eye | Dirac], *arguments: int) -> bool:
+    """Write a pattern where ``is_whole``; False where the tensor has to be checked first."""
+    made = _checked.get((kind, arguments, tensor.dtype))
+    if made is None:
+        made = checked_recipe(tensor, kind, arguments)
+    if not tensor.is_cpu:
+        return fill_by_launch(tensor, made, UNUSED)
+    if tensor.dtype not in DTYPES or not tensor.is_contiguous():
+        return False
+    if bytes_needed(tensor) > tensor.untyped_storage().nbytes():
+        return False
+    if kind is Eye:
+        memory = tensor.detach() if tensor.requires_grad else tensor
+        torch.eye(*tensor.shape, out=memory, device=HOST)  # else a default device would be taken
+    else:
+        fill(tensor, made.recipe, None)
+    return True
+
+
 def draw(
     tensor: Tensor,
-    recipe: Recipe,
+    whole: bool,
     generator: Generator,
     global_shape: Shape | None,
     global_offset: Offset,
+    kind: type[Recipe],
+    *arguments: float,
 ) -> Tensor:
-    """Check the tensor, then draw the key and write; the last step of every random initializer."""
-    whole = global_shape is None and global_offset is None
-    if whole and (
-        fill_at_once(tensor, recipe, generator) or fill_by_launch(tensor, recipe, generator)
-    ):
-        return tensor
+    """Check the recipe and the tensor, draw the key and write: all of a random initializer.
+
+    ``whole``: see ``is_whole``.
+    """
+    made = _checked.get((kind, arguments, tensor.dtype))
+    if made is None:
+        made = checked_recipe(tensor, kind, arguments)
+    if whole:
+        short = fill_at_once if tensor.is_cpu else fill_by_launch
+        if short(tensor, made, generator):
+            return tensor
     if has_no_memory(tensor, global_shape, global_offset):
         return tensor
     parts = checked(tensor, global_shape, global_offset)
-    check_random_dtype(tensor, recipe)
-    return write(tensor, recipe, key_of(generator, tensor.device), parts)
+    check_random_dtype(tensor, made.recipe)
+    return write(tensor, made.recipe, key_of(generator, tensor.device), parts)

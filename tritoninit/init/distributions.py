@@ -10,6 +10,7 @@ from torch import Tensor
 from tritoninit.init.call import (
     Generator,
     Offset,
+    checked_recipe,
     draw,
     has_no_memory,
     is_symbolic,
@@ -20,9 +21,8 @@ from tritoninit.init.parity import (
     as_float,
     as_floats,
     check_normal,
-    check_truncation,
-    check_uniform,
 )
+from tritoninit.layout import is_whole
 from tritoninit.recipe import Normal, Orthogonal, Sparse, TruncNormal, Uniform
 from tritoninit.region import Shape
 
@@ -59,9 +59,10 @@ def uniform_(
     >>> tritoninit.init.uniform_(torch.empty(2), -1.0, 1.0, generator=tritoninit.Key(0))
     tensor([-0.6882, -0.1737])
     """
-    a, b = as_floats("uniform_", a, b)
-    check_uniform(tensor, a, b)
-    return draw(tensor, Uniform(a, b), generator, global_shape, global_offset)
+    if not type(a) is type(b) is float:
+        a, b = as_floats("uniform_", a, b)
+    whole = is_whole(tensor, global_shape, global_offset)
+    return draw(tensor, whole, generator, global_shape, global_offset, Uniform, a, b)
 
 
 @overridable
@@ -92,9 +93,10 @@ def normal_(
         ValueError: mean or std is not finite, or beyond the range of the arithmetic: float32,
             for float64 float64 (torch fills the tensor with NaN or infinities).
     """
-    mean, std = as_floats("normal_", mean, std)
-    check_normal(tensor, mean, std)
-    return draw(tensor, Normal(mean, std), generator, global_shape, global_offset)
+    if not type(mean) is type(std) is float:
+        mean, std = as_floats("normal_", mean, std)
+    whole = is_whole(tensor, global_shape, global_offset)
+    return draw(tensor, whole, generator, global_shape, global_offset, Normal, mean, std)
 
 
 @overridable
@@ -136,17 +138,18 @@ def trunc_normal_(
             ``Tensor.uniform_`` does in torch.nn.init.
         ValueError: std is not finite and positive, or mean is not finite.
     """
-    mean, std = as_float("mean", mean), as_float("std", std)
-    a, b = as_float("a", a), as_float("b", b)
-    check_truncation(tensor, a, b)
-    recipe = TruncNormal(mean, std, a, b)
+    if not type(mean) is type(std) is type(a) is type(b) is float:
+        mean, std = as_float("mean", mean), as_float("std", std)
+        a, b = as_float("a", a), as_float("b", b)
     if (mean < a - 2 * std or mean > b + 2 * std) and not is_symbolic(tensor):
+        checked_recipe(tensor, TruncNormal, (mean, std, a, b))  # errors come first
         warnings.warn(
             "mean is more than 2 std from [a, b] in nn.init.trunc_normal_. "
             "The distribution of values may be incorrect.",
             stacklevel=3,
         )
-    return draw(tensor, recipe, generator, global_shape, global_offset)
+    whole = is_whole(tensor, global_shape, global_offset)
+    return draw(tensor, whole, generator, global_shape, global_offset, TruncNormal, mean, std, a, b)
 
 
 @overridable
@@ -180,7 +183,8 @@ def orthogonal_(
     Raises:
         ValueError: fewer than 2 dimensions, or a gain that is not finite (torch writes NaN).
     """
-    shape = shape_of(tensor, global_shape)
+    whole = is_whole(tensor, global_shape, global_offset)
+    shape = shape_of(tensor, global_shape, whole)
     if len(shape) < 2:
         raise ValueError("Only tensors with 2 or more dimensions are supported")
     gain = as_float("gain", gain)
@@ -188,7 +192,7 @@ def orthogonal_(
         raise ValueError(f"orthogonal_ expects a finite gain, got gain={gain}")
     if has_no_memory(tensor, global_shape, global_offset) or 0 in shape:
         return tensor
-    return draw(tensor, Orthogonal(gain), generator, global_shape, global_offset)
+    return draw(tensor, whole, generator, global_shape, global_offset, Orthogonal, gain)
 
 
 @overridable
@@ -218,9 +222,10 @@ def sparse_(
         ValueError: the global shape does not have 2 dimensions, or sparsity is outside [0, 1]
             (which torch.nn.init clips silently).
     """
-    if len(shape_of(tensor, global_shape)) != 2:
+    whole = is_whole(tensor, global_shape, global_offset)
+    if len(shape_of(tensor, global_shape, whole)) != 2:
         raise ValueError("Only tensors with 2 dimensions are supported")
     (_, std) = as_floats("normal_", 0.0, std)
     check_normal(tensor, 0.0, std)
-    recipe = Sparse(as_float("sparsity", sparsity), std)
-    return draw(tensor, recipe, generator, global_shape, global_offset)
+    sparsity = as_float("sparsity", sparsity)
+    return draw(tensor, whole, generator, global_shape, global_offset, Sparse, sparsity, std)

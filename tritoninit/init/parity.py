@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -34,16 +35,15 @@ def as_float(name: str, value: Any) -> float:
     return float(value)
 
 
-def as_floats(method: str, *values: Any) -> tuple[float, ...]:
-    """``values`` as floats; raises what ``Tensor.<method>`` raises for what is no number."""
-    if type(values[0]) is float and type(values[1]) is float:
-        return values
-    if not all(isinstance(value, float | int) for value in values):
+def as_floats(method: str, first: Any, second: Any) -> tuple[float, float]:
+    """Both values as floats; raises what ``Tensor.<method>`` raises for what is no number."""
+    if not (isinstance(first, NUMBERS) and isinstance(second, NUMBERS)):
         with contextlib.suppress(RuntimeError):  # bounds; they depend on the tensor's dtype
-            getattr(_scratch(torch.float64), method)(*values, generator=_private())
-    return tuple(float(value) for value in values)
+            getattr(_scratch(torch.float64), method)(first, second, generator=_private())
+    return float(first), float(second)
 
 
+NUMBERS = (float, int)
 SINGLE_MAX = torch.finfo(torch.float32).max
 NARROWEST = 2.0**-102  # below it (b - a) / 2**24 is subnormal in float32 and loses its bits
 
@@ -64,7 +64,7 @@ def check_uniform(tensor: Tensor, a: float, b: float) -> None:
         raise ValueError(f"uniform_ expects b - a to be 0 or at least 2**-102, got a={a}, b={b}")
 
 
-def check_truncation(tensor: Tensor, a: float, b: float) -> None:
+def check_truncation(tensor: Tensor, mean: float, std: float, a: float, b: float) -> None:
     """Raise what ``Tensor.uniform_`` raises where [a, b] is empty or holds no finite value."""
     limit = _largest(tensor.dtype)
     if not (a <= b and a <= limit and -limit <= b):
@@ -97,6 +97,14 @@ def check_normal(tensor: Tensor, mean: float, std: float) -> None:
             f"normal_ expects a finite mean and std, at most {limit:.4g} for dtype"
             f" {tensor.dtype}, got mean={mean}, std={std}"
         )
+
+
+# What a recipe is checked for besides what it checks itself.
+CHECKS: dict[type[Recipe], Callable[..., None]] = {
+    Uniform: check_uniform,
+    Normal: check_normal,
+    TruncNormal: check_truncation,
+}
 
 
 def check_random_dtype(tensor: Tensor, recipe: Recipe) -> None:

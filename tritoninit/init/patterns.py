@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from operator import index
 
 import torch
 from torch import Tensor
 
 from tritoninit.dtensor import is_dtensor, local_of, parts_of
-from tritoninit.init.call import Offset, checked, has_no_memory, overridable, shape_of, write
+from tritoninit.init.call import (
+    Offset,
+    checked,
+    has_no_memory,
+    mark,
+    overridable,
+    shape_of,
+    write,
+)
 from tritoninit.init.parity import check_pattern_dtype
-from tritoninit.layout import check_inference
+from tritoninit.layout import check_inference, is_whole
 from tritoninit.recipe import Dirac, Eye
 from tritoninit.region import Shape
 
@@ -32,7 +42,10 @@ def constant_(
         global_offset: where the part begins
     """
     held = _held(tensor, global_shape, global_offset)
-    with torch.no_grad():
+    if held.requires_grad or isinstance(val, Tensor):
+        with torch.no_grad():
+            held.fill_(val)
+    else:  # where there is no graph, to leave it alone takes as long as the fill
         held.fill_(val)
     return _written(tensor, held)
 
@@ -42,7 +55,8 @@ def ones_(
     tensor: Tensor, *, global_shape: Shape | None = None, global_offset: Offset = None
 ) -> Tensor:
     """Fill the tensor with the scalar value `1`; see :func:`constant_`."""
-    return constant_(tensor, 1.0, global_shape=global_shape, global_offset=global_offset)
+    constant: Callable[..., Tensor] = inspect.unwrap(constant_)
+    return constant(tensor, 1.0, global_shape=global_shape, global_offset=global_offset)
 
 
 @overridable
@@ -51,7 +65,10 @@ def zeros_(
 ) -> Tensor:
     """Fill the tensor with the scalar value `0`; see :func:`constant_`."""
     held = _held(tensor, global_shape, global_offset)
-    with torch.no_grad():
+    if held.requires_grad:
+        with torch.no_grad():
+            held.zero_()
+    else:
         held.zero_()
     return _written(tensor, held)
 
@@ -80,6 +97,8 @@ def _written(tensor: Tensor, held: Tensor) -> Tensor:
 def _write(
     tensor: Tensor, recipe: Eye | Dirac, global_shape: Shape | None, global_offset: Offset
 ) -> Tensor:
+    if has_no_memory(tensor, global_shape, global_offset):
+        return tensor
     parts = checked(tensor, global_shape, global_offset)
     check_pattern_dtype(tensor, recipe)
     return write(tensor, recipe, None, parts)
@@ -99,9 +118,11 @@ def eye_(
     Raises:
         ValueError: the global shape does not have 2 dimensions.
     """
-    if len(shape_of(tensor, global_shape)) != 2:
+    whole = is_whole(tensor, global_shape, global_offset)
+    shape = shape_of(tensor, global_shape, whole)
+    if len(shape) != 2:
         raise ValueError("Only tensors with 2 dimensions are supported")
-    if has_no_memory(tensor, global_shape, global_offset):
+    if whole and mark(tensor, Eye):
         return tensor
     return _write(tensor, Eye(), global_shape, global_offset)
 
@@ -129,7 +150,8 @@ def dirac_(
         ValueError: another number of dimensions; groups does not divide dimension 0, or is not
             positive (torch.nn.init divides by zero or writes only zeros).
     """
-    shape = shape_of(tensor, global_shape)
+    whole = is_whole(tensor, global_shape, global_offset)
+    shape = shape_of(tensor, global_shape, whole)
     if len(shape) not in (3, 4, 5):
         raise ValueError("Only tensors with 3, 4, or 5 dimensions are supported")
     if groups == 0:
@@ -139,6 +161,6 @@ def dirac_(
     groups = index(groups)
     if groups < 0:
         raise ValueError(f"groups must be a positive integer, got {groups}")
-    if has_no_memory(tensor, global_shape, global_offset):
+    if whole and mark(tensor, Dirac, groups):
         return tensor
     return _write(tensor, Dirac(groups), global_shape, global_offset)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import warnings
+from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from torch import Tensor
@@ -11,10 +14,18 @@ from torch.nn.init import calculate_gain
 
 from tritoninit.init.call import Generator, Offset, overridable, shape_of
 from tritoninit.init.distributions import normal_, uniform_
+from tritoninit.layout import is_whole
+from tritoninit.ready import KEPT
 from tritoninit.region import Shape
 
 if TYPE_CHECKING:
     from torch.nn.init import _FanMode, _NonlinearityType
+
+# Without their own look for ``__torch_function__``: each function here has looked.
+_uniform: Callable[..., Tensor] = inspect.unwrap(uniform_)
+_normal: Callable[..., Tensor] = inspect.unwrap(normal_)
+MODES = ["fan_in", "fan_out"]
+_gain = lru_cache(maxsize=KEPT, typed=True)(calculate_gain)
 
 
 def _fans(shape: Shape) -> tuple[int, int]:
@@ -23,15 +34,16 @@ def _fans(shape: Shape) -> tuple[int, int]:
         raise ValueError(
             "Fan in and fan out can not be computed for tensor with fewer than 2 dimensions"
         )
+    if len(shape) == 2:
+        return shape[1], shape[0]
     receptive_field_size = math.prod(shape[2:])
     return shape[1] * receptive_field_size, shape[0] * receptive_field_size
 
 
 def _fan(shape: Shape, mode: _FanMode) -> int:
     lowered = mode.lower()
-    valid_modes = ["fan_in", "fan_out"]
-    if lowered not in valid_modes:
-        raise ValueError(f"Mode {lowered} not supported, please use one of {valid_modes}")
+    if lowered not in MODES:
+        raise ValueError(f"Mode {lowered} not supported, please use one of {MODES}")
     return _fans(shape)[lowered == "fan_out"]
 
 
@@ -56,10 +68,11 @@ def xavier_uniform_(
         global_shape: the shape of the tensor that ``tensor`` is a part of
         global_offset: where the part begins
     """
-    fan_in, fan_out = _fans(shape_of(tensor, global_shape))
+    whole = is_whole(tensor, global_shape, global_offset)
+    fan_in, fan_out = _fans(shape_of(tensor, global_shape, whole))
     std = gain * math.sqrt(2.0 / float(fan_in + fan_out))
     a = math.sqrt(3.0) * std
-    return uniform_(
+    return _uniform(
         tensor, -a, a, generator, global_shape=global_shape, global_offset=global_offset
     )
 
@@ -85,16 +98,19 @@ def xavier_normal_(
         global_shape: the shape of the tensor that ``tensor`` is a part of
         global_offset: where the part begins
     """
-    fan_in, fan_out = _fans(shape_of(tensor, global_shape))
+    whole = is_whole(tensor, global_shape, global_offset)
+    fan_in, fan_out = _fans(shape_of(tensor, global_shape, whole))
     std = gain * math.sqrt(2.0 / float(fan_in + fan_out))
-    return normal_(
+    return _normal(
         tensor, 0.0, std, generator, global_shape=global_shape, global_offset=global_offset
     )
 
 
 def _kaiming_std(shape: Shape, a: float, mode: _FanMode, nonlinearity: _NonlinearityType) -> float:
     fan = _fan(shape, mode)
-    return calculate_gain(nonlinearity, a) / math.sqrt(fan)
+    plain = type(a) in (float, int) and type(nonlinearity) is str
+    gain = (_gain if plain else calculate_gain)(nonlinearity, a)
+    return gain / math.sqrt(fan)
 
 
 @overridable
@@ -125,13 +141,14 @@ def kaiming_uniform_(
     Note:
         As in torch.nn.init the fans assume ``x @ w.T``; for ``x @ w`` pass ``w.T``.
     """
-    shape = shape_of(tensor, global_shape)
+    whole = is_whole(tensor, global_shape, global_offset)
+    shape = shape_of(tensor, global_shape, whole)
     if 0 in shape:
         warnings.warn("Initializing zero-element tensors is a no-op", stacklevel=3)
         return tensor
     std = _kaiming_std(shape, a, mode, nonlinearity)
     bound = math.sqrt(3.0) * std
-    return uniform_(
+    return _uniform(
         tensor, -bound, bound, generator, global_shape=global_shape, global_offset=global_offset
     )
 
@@ -152,11 +169,12 @@ def kaiming_normal_(
     :math:`\mathcal{N}(0, \text{std}^2)`, :math:`\text{std} = \text{gain} /
     \sqrt{\text{fan\_mode}}`; He et al., ICCV 2015.  Arguments as :func:`kaiming_uniform_`.
     """
-    shape = shape_of(tensor, global_shape)
+    whole = is_whole(tensor, global_shape, global_offset)
+    shape = shape_of(tensor, global_shape, whole)
     if 0 in shape:
         warnings.warn("Initializing zero-element tensors is a no-op", stacklevel=3)
         return tensor
     std = _kaiming_std(shape, a, mode, nonlinearity)
-    return normal_(
-        tensor, 0, std, generator, global_shape=global_shape, global_offset=global_offset
+    return _normal(
+        tensor, 0.0, std, generator, global_shape=global_shape, global_offset=global_offset
     )

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tritoninit.plan.compute import Argument, Call, Compute, Operand, Step, Symbol
-from tritoninit.plan.document import encoded
 from tritoninit.plan.entries import SKIPPED, Apply, Copy, Fill, Left, View, Write
 from tritoninit.plan.table import aligned, headings, print_table, readable_bytes, table_row
 from tritoninit.stream import STREAM_VERSION, Key
@@ -91,6 +90,8 @@ class Plan:
 
     def to_json(self) -> str:
         """The plan as JSON; :meth:`from_json` reads it back."""
+        from tritoninit.plan.document import encoded
+
         document = {"stream_version": STREAM_VERSION, **encoded(self)}
         return json.dumps(document, allow_nan=False)
 

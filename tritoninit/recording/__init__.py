@@ -12,16 +12,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from tritoninit.collector import paused
 from tritoninit.dtensor import is_dtensor, sharding_of
-from tritoninit.plan import SKIPPED, Fill, Left, Plan, Write
+from tritoninit.plan import SKIPPED, Fill, Left, Plan, View, Write
 from tritoninit.recording.audit import complaint, decide
 from tritoninit.recording.calls import intercepted
-from tritoninit.recording.collector import paused
 from tritoninit.recording.construction import (
     Construction,
     already_ran,
@@ -35,12 +35,13 @@ from tritoninit.recording.literals import LiteralMode
 from tritoninit.recording.operations import OperationMode
 from tritoninit.recording.options import Options
 from tritoninit.recording.program import ProgramError, compiled
-from tritoninit.recording.recorder import Recorder
+from tritoninit.recording.recorder import Recorder, is_recorded
 from tritoninit.recording.repeat import copy, memory_for, repeat
 from tritoninit.recording.shadows import Shadows
 from tritoninit.recording.targets import (
     RecordError,
     Target,
+    Written,
     dtype_name,
     find_targets,
     short,
@@ -59,14 +60,19 @@ __all__ = [
 ]
 
 
+F = TypeVar("F", bound=Fill)
+
+
 @dataclass(frozen=True)
 class Recording:
     """The targets on meta with their writes, the values to copy, and attributes that were set.
 
-    ``left`` says of targets that stay on meta, by name, why they do; the others are
-    ``targets``.  ``sources`` holds the tensors of :class:`tritoninit.plan.Copy` by digest.
+    ``modules`` are the model's, each once.  ``left`` says of targets that stay on meta, by name,
+    why they do; the others are ``targets``.  ``sources`` holds the tensors of
+    :class:`tritoninit.plan.Copy` by digest.
     """
 
+    modules: list[nn.Module]
     every: list[Target]
     left: dict[str, str]
     sources: dict[str, Tensor]
@@ -86,12 +92,16 @@ class Recording:
         for target in self.every:
             reason = self.left.get(target.name)
             if reason is None:
-                fills.append(Fill(**_facts(target, target.dtype), **_writes(target, keying)))
+                origins = dict.fromkeys([written.origin for written in target.writes])
+                whole = target.whole
+                writes = tuple([_write(w, whole, target, keying) for w in target.writes])
+                origin = ", ".join(origins)
+                fills.append(_fill(Fill, target, whole, target.dtype, writes, origin))
                 continue
             with suppress(ProgramError):
-                _writes(target, keying)  # its draws belong to it all the same
-            facts = _facts(target, target.tensor.dtype)
-            left.append(Left(**facts, writes=(), origin=reason))
+                for written in target.writes:  # its draws belong to it all the same
+                    _write(written, target.whole, target, keying)
+            left.append(_fill(Left, target, target.whole, target.tensor.dtype, (), reason))
         return Plan(key, tuple(fills), tuple(left))
 
 
@@ -110,16 +120,21 @@ def record_model(
     options = options or Options()
     if is_recording():
         raise RuntimeError("a model cannot be planned while record() is open; leave it first")
-    targets = find_targets(model)
+    paths = list(model.named_modules(remove_duplicate=False))
+    targets = find_targets(paths)
     options.apply(targets)
-    constructions = constructions_of(model)
+    first: dict[nn.Module, str] = {}
+    for name, module in paths:
+        first.setdefault(module, name)
+    constructions = constructions_of(first)
     recorder = Recorder(list(constructions))
-    shadows = Shadows(model, targets)
+    shadows = Shadows(first, targets)
     with shadows.in_place():
         filled = _begin(recorder, targets, constructions)
         began = recorder.now()
+        built = Built(filled, already_ran(first) if constructions else set())
         with intercepted(recorder), LiteralMode(recorder), OperationMode(recorder):
-            initialise(model, recorder, targets, init_fn, Built(filled, already_ran(model)))
+            initialise(model, recorder, targets, init_fn, built)
         for state in shadows.states:
             state.check_structure()
         values = list(_values(recorder, shadows))
@@ -129,7 +144,8 @@ def record_model(
     missing = [f"{t}: {unknown[t.name]}" for t, *_ in values if t.name in unknown]
     if missing and options.strict:
         raise RecordError(complaint(missing, init_fn is not None))
-    return Recording([target for target, *_ in values], left, recorder.sources, attributes)
+    every = [target for target, *_ in values]
+    return Recording(list(first), every, left, recorder.sources, attributes)
 
 
 def _begin(
@@ -146,83 +162,85 @@ def _begin(
         memory.target = target
         complete = True
         if target.shadow is not None:
-            values = (value for c in constructions if (value := c.value_of(target)) is not None)
-            value = next(values, None)
-            anew = target.rounded is not None
-            complete = value is not None and repeat(recorder, value, memory, anew)
-            target.outdated = any(c.is_outdated(target) for c in constructions)
-            own = recorder.follow(target.tensor)  # init code may hold the tensor itself
-            plain = not target.is_sharded and target.tensor.storage_offset() == 0
-            if plain and target.tensor.dtype == memory.dtype:
-                recorder.memories[target.tensor.untyped_storage()._cdata] = memory
+            if constructions:
+                values = (value for c in constructions if (value := c.value_of(target)) is not None)
+                value = next(values, None)
+                anew = target.rounded is not None
+                complete = value is not None and repeat(recorder, value, memory, anew)
+                target.outdated = any(c.is_outdated(target) for c in constructions)
+            tensor = target.tensor  # init code may hold the tensor itself
+            plain = not target.is_sharded and tensor.storage_offset() == 0
+            if plain and tensor.dtype == memory.dtype:
+                recorder.memories[tensor.untyped_storage()._cdata] = memory
             else:
-                target.own = own
-        for slot in target.slots:
-            filled[id(slot.module)] = filled.get(id(slot.module), True) and complete
-    return {module for module, complete in filled.items() if complete and constructions}
+                target.own = recorder.follow(tensor)
+        if constructions:
+            for slot in target.slots:
+                filled[id(slot.module)] = filled.get(id(slot.module), True) and complete
+    return {module for module, complete in filled.items() if complete}
 
 
 def _values(recorder: Recorder, shadows: Shadows) -> Iterator[tuple[Target, Ref, bool]]:
     """Every target with what init code left in its place, and whether it is a new tensor."""
+    recorder.running = "init code"
     for target, held in shadows.held():
         try:
-            yield target, *_value(recorder, target, held)
+            ref = _value(recorder, target, held)
         except RecordError:
             if not target.skipped:
                 raise
-            yield target, recorder.ref(recorder.follow(held).tensor), False
+            memory = recorder.follow(held)
+            ref = Ref(memory, recorder.now(), memory.tensor_view, memory.dtype)
+            yield target, ref, False
+        else:
+            yield target, ref, held is not target.shadow
+    recorder.running = ""
 
 
-def _value(recorder: Recorder, target: Target, held: Tensor) -> tuple[Ref, bool]:
-    """What init code left in a target's place, and whether it is a new tensor."""
-    assigned = held is not target.shadow
-    with recorder.at("init code"):
-        dtypes = target.working or target.tensor.dtype, target.tensor.dtype
-        if tuple(held.shape) != tuple(target.tensor.shape) or held.dtype not in dtypes:
-            doing = "assigned a tensor" if assigned else "changed it to one"
-            raise recorder.refuse(
-                f"{doing} on {held.device} of shape {list(held.shape)} and dtype"
-                f" {dtype_name(held)}; only one of the same shape and dtype can take its place",
-                target,
-            )
-        source = recorder.find(held)
-        if source is not None and source.shadow is None:
-            raise recorder.refuse(f"assigned {source}, which keeps its own values", target)
-        ref = recorder.ref(held)
-    if ref.view.strides != target.whole.strides and assigned:
+def _value(recorder: Recorder, target: Target, held: Tensor) -> Ref:
+    """What init code left in a target's place."""
+    assigned, tensor = held is not target.shadow, target.tensor
+    if held.shape != tensor.shape or held.dtype not in (target.working, tensor.dtype):
+        doing = "assigned a tensor" if assigned else "changed it to one"
+        raise recorder.refuse(
+            f"{doing} on {held.device} of shape {list(held.shape)} and dtype"
+            f" {dtype_name(held)}; only one of the same shape and dtype can take its place",
+            target,
+        )
+    memory = recorder.memory(held)
+    if memory is not None and not is_recorded(memory):
+        raise recorder.refuse(f"assigned {memory.target}, which keeps its own values", target)
+    ref = recorder.ref_in(memory, held)
+    if assigned and ref.view.strides != target.whole.strides:
         memory = memory_for(recorder, target, held.dtype)
         copy(recorder, memory, target.whole, ref, "init code", None)
         ref = Ref(memory, recorder.now(), target.whole, held.dtype)
-    return ref, assigned
+    return ref
 
 
-def _facts(target: Target, dtype: torch.dtype) -> dict[str, Any]:
-    whole = target.whole
-    return {
-        "name": target.name,
-        "aliases": target.names[1:],
-        "kind": target.kind,
-        "shape": whole.shape,
-        "strides": whole.strides,
-        "dtype": short(dtype),
-        "itemsize": dtype.itemsize,
-        "sharding": sharding_of(target.tensor) if is_dtensor(target.tensor) else None,
-    }
+def _fill(
+    entry: type[F],
+    target: Target,
+    whole: View,
+    dtype: torch.dtype,
+    writes: tuple[Write, ...],
+    origin: str,
+) -> F:
+    """The entry of a target that will have ``dtype``."""
+    tensor = target.tensor
+    sharding = sharding_of(tensor) if is_dtensor(tensor) else None
+    name, *aliases = target.names
+    facts = whole.shape, whole.strides, short(dtype), dtype.itemsize
+    return entry(name, tuple(aliases), target.kind, *facts, writes, origin, sharding)
 
 
-def _writes(target: Target, keying: Keying) -> dict[str, Any]:
-    whole = target.whole
-    writes = []
-    for written in target.writes:
-        view = None if written.view == whole else written.view
-        recipe = written.recipe
-        if recipe is None:
-            program = compiled(written.value, lambda event: keying.key_of(event, target))
-            writes.append(Write(program, view))
-        elif recipe.is_random:
-            draw, key = keying.key_of(written.event, target)
-            writes.append(Write(recipe, view, draw, written.event.key or key))
-        else:
-            writes.append(Write(recipe, view))
-    origin = ", ".join(dict.fromkeys(written.origin for written in target.writes))
-    return {"writes": tuple(writes), "origin": origin}
+def _write(written: Written, whole: View, target: Target, keying: Keying) -> Write:
+    view = None if written.view is whole or written.view == whole else written.view
+    recipe = written.recipe
+    if recipe is None:
+        program = compiled(written.value, lambda event: keying.key_of(event, target))
+        return Write(program, view)
+    if recipe.is_random:
+        draw, key = keying.key_of(written.event, target)
+        return Write(recipe, view, draw, written.event.key or key)
+    return Write(recipe, view)

@@ -9,7 +9,7 @@ from tritoninit.recording.recorder import Recorder
 from tritoninit.recording.repeat import memory_for, repeat
 from tritoninit.recording.resolve import resolve
 from tritoninit.recording.targets import Target
-from tritoninit.recording.trace import Operation, Ref, unwritten
+from tritoninit.recording.trace import Event, Operation, Ref, unwritten
 from tritoninit.stream import Key
 
 
@@ -23,10 +23,12 @@ def decide(
     """
     left = {}
     for target, ref, assigned in values:
-        reason = _fault(target, ref, began)
+        events, missing = ref.events()
+        reason = _fault(target, ref, events, missing, began)
         if reason is None and ref.dtype != target.dtype:
             ref = _rounded(recorder, target, ref)
-        target.writes = unmasked(resolve(ref)) if ref.events()[0] else []
+            events, _ = ref.events()
+        target.writes = unmasked(resolve(ref)) if events else ()
         if assigned:
             origin = f"assignment to {target.name}"
             target.writes = [write._replace(origin=origin) for write in target.writes]
@@ -37,9 +39,8 @@ def decide(
     return left
 
 
-def _fault(target: Target, ref: Ref, began: int) -> str | None:
+def _fault(target: Target, ref: Ref, events: list[Event], left: int, began: int) -> str | None:
     """Why the elements do not all have a recipe, if so."""
-    events, left = ref.events()
     if target.own is not None and any(event.time > began for event in target.own.events):
         return (
             "init code writes to the model's own tensor, which it has held from before, and not"

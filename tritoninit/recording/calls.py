@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch._C import _len_torch_function_stack
 
 from tritoninit import init
@@ -32,7 +33,9 @@ from tritoninit.recipe import (
     TruncNormal,
     Uniform,
 )
-from tritoninit.recording.recorder import Recorder
+from tritoninit.recording.known import description, is_silent
+from tritoninit.recording.recorder import Recorder, is_recorded
+from tritoninit.recording.trace import view_of
 from tritoninit.stream import Key
 
 Arguments = dict[str, Any]
@@ -52,7 +55,6 @@ ELEMENTARY: dict[str, Callable[[Arguments], Recipe]] = {
 }
 # Those of torch.nn.init that return early on meta.
 SILENT = ("trunc_normal_", "orthogonal_", "sparse_", "dirac_")
-PLAIN = (bool, int, float, str, type(None))
 
 _lock = threading.RLock()
 _noted: list[AbstractContextManager[None]] = []  # what ``note_silent_writes`` entered, for good
@@ -86,22 +88,51 @@ def _is_recorded(recorder: Recorder, tensor: Any) -> bool:
 
 def _ours(recorder: Recorder, name: str) -> Replace:
     """torch's initializer becomes tritoninit's."""
+    ours = getattr(init, name)
 
     def replace(original: Function) -> Function:
         def call(*args: Any, **kwargs: Any) -> Any:
             tensor = _tensor_of(args, kwargs)
             if type(tensor) in PLAIN_TYPES and _len_torch_function_stack() == recorder.modes:
                 with torch._C.DisableTorchFunction():  # the recorder's own mode has no use for it
-                    return run(tensor, args, kwargs)
-            return run(tensor, args, kwargs)
+                    return _known(recorder, name, run, tensor, args, kwargs)
+            return run(*args, **kwargs)
 
-        def run(tensor: Any, args: tuple[Any, ...], kwargs: Arguments) -> Any:
-            ours = _is_recorded(recorder, tensor)
-            return (getattr(init, name) if ours else original)(*args, **kwargs)
+        def run(*args: Any, **kwargs: Any) -> Any:
+            recorded = _is_recorded(recorder, _tensor_of(args, kwargs))
+            return (ours if recorded else original)(*args, **kwargs)
 
         return call
 
     return replace
+
+
+def _known(
+    recorder: Recorder,
+    name: str,
+    run: Function,
+    tensor: Tensor,
+    args: tuple[Any, ...],
+    kwargs: Arguments,
+) -> Any:
+    """Make a call, but for one that is known: its recipe is written at once."""
+    memory = recorder.memory(tensor)
+    if recorder.quiet or memory is None or not is_recorded(memory):
+        return run(*args, **kwargs)
+    if not args:
+        args, kwargs = (tensor, *args), {k: v for k, v in kwargs.items() if k != "tensor"}
+    call = description(name, tensor, args, kwargs)
+    if call is None or tensor.dtype != memory.dtype:
+        return run(*args, **kwargs)
+    asked = recorder.known.get(call)
+    if asked is not None:
+        recorder.write_again(memory, asked)
+        return tensor
+    before = len(memory.events)
+    found = run(*args, **kwargs)
+    if is_silent(tensor):
+        recorder.known.learn(call, memory, before, view_of(tensor))
+    return found
 
 
 def _recording(recorder: Recorder, name: str) -> Replace:
@@ -114,20 +145,20 @@ def _recording(recorder: Recorder, name: str) -> Replace:
             tensor = _tensor_of(args, kwargs)
             if recorder.quiet or not _is_recorded(recorder, tensor):
                 return original(*args, **kwargs)
-            given = bound(args, kwargs)
+            return _known(recorder, f"tritoninit.{name}", run, tensor, args, kwargs)
+
+        def run(*args: Any, **kwargs: Any) -> Any:
+            tensor, given = _tensor_of(args, kwargs), bound(args, kwargs)
             if given["global_shape"] is not None or given["global_offset"] is not None:
                 raise recorder.refuse(
                     f"{name} with global_shape={given['global_shape']} and global_offset="
                     f"{given['global_offset']}; init code is given whole tensors",
                     recorder.find(tensor),
                 )
-            asked = _asked(name, given)
-            if asked is None or asked not in recorder.checked:
-                # The arguments are checked by the initializer itself, on a tensor without memory.
-                with recorder.ignoring():
-                    meta = tensor if tensor.is_meta else torch.empty_like(tensor, device="meta")
-                    original(**{**given, "tensor": meta})
-                recorder.checked.add(asked)
+            # The arguments are checked by the initializer itself, on a tensor without memory.
+            with recorder.ignoring():
+                meta = tensor if tensor.is_meta else torch.empty_like(tensor, device="meta")
+                original(**{**given, "tensor": meta})
             recorder.write(tensor, ELEMENTARY[name](given), _key_of(given.get("generator")))
             if not tensor.is_meta and recorder.find(tensor) is None:
                 with recorder.ignoring():  # memory that code may read when the record has ended
@@ -137,14 +168,6 @@ def _recording(recorder: Recorder, name: str) -> Replace:
         return call
 
     return replace
-
-
-def _asked(name: str, given: Arguments) -> object:
-    """What an initializer's own checks depend on, where it need be checked only once."""
-    tensor, values = given["tensor"], tuple(given.values())[1:]
-    if not all(isinstance(value, PLAIN) for value in values) or not tensor.numel():
-        return None  # a warning about zero elements is one a call
-    return name, type(tensor), tensor.dtype, tensor.shape, values, tuple(map(type, values))
 
 
 def note_silent_writes() -> None:

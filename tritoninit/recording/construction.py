@@ -152,22 +152,25 @@ class Construction(Recorder):
         A write through ``.data`` has a version counter of its own and is not seen.
         """
         found = self._held(target)
-        if any(_version(held.tensor) != held.version for held in found):
-            return True
-        if not target.is_sharded and any(id(target.tensor) == held.identity for held in found):
-            return False
+        for held in found:
+            if _version(held.tensor) != held.version:
+                return True
+        for held in found:
+            if id(target.tensor) == held.identity and not target.is_sharded:
+                return False
         # A shard or a copy begins with 0: those who make one do not write to it.
         return bool(found) and _version(target.tensor) > 0
 
     def _held(self, target: Target) -> list[Held]:
         """What this record says of the places where modules hold the tensor."""
-        tags = ((recorded(slot.module), slot.key) for slot in target.slots)
-        held = (
-            tag.held.get((target.kind, key))
-            for tag, key in tags
-            if tag is not None and tag.construction is self
-        )
-        return [value for value in held if value is not None]
+        found = []
+        for module, key in target.slots:
+            tag = recorded(module)
+            if tag is not None and tag.construction is self:
+                held = tag.held.get((target.kind, key))
+                if held is not None:
+                    found.append(held)
+        return found
 
 
 def _version(tensor: Tensor) -> int:
@@ -182,16 +185,16 @@ class _Thread(threading.local):
 _thread = _Thread()
 
 
-def constructions_of(model: nn.Module) -> list[Construction]:
-    """The recordings in which the model's modules were built."""
-    tags = (recorded(module) for module in model.modules())
+def constructions_of(modules: Iterable[nn.Module]) -> list[Construction]:
+    """The recordings in which a model's modules were built."""
+    tags = [recorded(module) for module in modules if TAG in vars(module)]
     found = {id(tag.construction): tag.construction for tag in tags if tag is not None}
     return list(found.values())
 
 
-def already_ran(model: nn.Module) -> set[tuple[int, str]]:
+def already_ran(modules: Iterable[nn.Module]) -> set[tuple[int, str]]:
     """The whole-model init code that constructors ran: (id of the module, method)."""
-    tags = ((module, recorded(module)) for module in model.modules())
+    tags = ((module, recorded(module)) for module in modules)
     return {(id(module), name) for module, tag in tags if tag is not None for name in tag.ran}
 
 

@@ -19,6 +19,8 @@ def unmasked(writes: list[Written]) -> list[Written]:
     ``uniform_(2 P(a) - 1, 2 P(b) - 1).erfinv_().mul_(std sqrt(2)).add_(mean).clamp_(a, b)`` is
     ``trunc_normal_(mean, std, a, b)``, with P the normal distribution function.
     """
+    if len(writes) < 5:
+        return writes
     found: list[Written] = []
     index = 0
     while index < len(writes):

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from torch import nn
 
 # On a module or tensor: init code passes over it, because it holds values of a checkpoint.
 FLAG = "_is_hf_initialized"
+TIED = "all_tied_weights_keys"
 
 
-def tied_later(model: nn.Module) -> set[tuple[int, str]]:
+def tied_later(modules: Iterable[nn.Module]) -> set[tuple[int, str]]:
     """Where tied tensors are that init code is to take for separate ones: (id of module, key).
 
     transformers initialises a model before it ties it, so that a tied tensor holds what its
     source is given.
     """
     found = set()
-    for module in model.modules():
-        tied = getattr(module, "all_tied_weights_keys", None)
+    inherits: dict[type[nn.Module], bool] = {}
+    for module in modules:
+        kind = type(module)
+        if kind not in inherits:
+            inherits[kind] = hasattr(kind, TIED)
+        if not inherits[kind] and TIED not in vars(module):
+            continue  # getattr would raise inside nn.Module.__getattr__, which takes 2 us
+        tied = getattr(module, TIED)
         if not isinstance(tied, dict) or not hasattr(module, "initialize_weights"):
             continue
         for name, source in tied.items():

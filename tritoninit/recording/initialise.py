@@ -45,58 +45,72 @@ def initialise(
     are left out, and so is what constructors did already: the first kind where they filled the
     module's own tensors, the second where they called it.
     """
-    owners = {id(slot.module) for t in targets if t.shadow is not None for slot in t.slots}
-    order = list(_children_first(model, "", set()))
+    concerned = {id(slot.module) for t in targets if t.shadow is not None for slot in t.slots}
+    order: list[tuple[str, nn.Module]] = []
+    _children_first(model, "", {id(model)}, order, concerned)
     names = {id(module): name for name, module in order}
-    concerned: set[int] = set()
-    for _, module in order:
-        below = (id(child) in concerned for child in module.children())
-        if id(module) in owners or any(below):
-            concerned.add(id(module))
+    methods, title = _Methods(), _title(init_fn)
     for name, module in order:
         if id(module) not in concerned:
             continue
         if init_fn is not None:
-            _run(recorder, name, module, _title(init_fn), partial(init_fn, module))
-        elif id(module) not in built.filled and (method := _method(module, OWN)):
+            _run(recorder, name, module, title, partial(init_fn, module))
+        elif id(module) not in built.filled and (method := methods.of(module, OWN)):
             _run(recorder, name, module, method.__name__, method)
     if init_fn is None:
-        for module, method in _outermost(model):
+        for module, method in methods.outermost(model):
             if id(module) in concerned and (id(module), method.__name__) not in built.ran:
                 _run(recorder, names[id(module)], module, method.__name__, method)
 
 
 def _children_first(
-    module: nn.Module, name: str, seen: set[int]
-) -> Iterator[tuple[str, nn.Module]]:
-    seen.add(id(module))
-    for key, child in module.named_children():
-        if id(child) not in seen:
-            yield from _children_first(child, f"{name}.{key}" if name else key, seen)
-    yield name, module
+    module: nn.Module,
+    name: str,
+    seen: set[int],
+    order: list[tuple[str, nn.Module]],
+    concerned: set[int],
+) -> None:
+    """Put the modules in order; those above one that is ``concerned`` join it."""
+    if module._modules:
+        for key, child in module.named_children():
+            if id(child) not in seen:
+                seen.add(id(child))
+                path = f"{name}.{key}" if name else key
+                _children_first(child, path, seen, order, concerned)
+            if id(child) in concerned:
+                concerned.add(id(module))
+    order.append((name, module))
 
 
-def _outermost(module: nn.Module) -> Iterator[tuple[nn.Module, Callable[[], Any]]]:
-    if method := _method(module, WHOLE):
-        yield module, method
-    else:
-        for child in module.children():
-            yield from _outermost(child)
+class _Methods:
+    """Modules' own init code: wrappers (activation checkpointing, torch.compile) pass on what
+    they wrap has.  Each class is looked at once."""
 
+    def __init__(self) -> None:
+        self.inherited: dict[tuple[type[nn.Module], tuple[str, ...]], frozenset[str]] = {}
 
-def _method(module: nn.Module, names: tuple[str, ...]) -> Callable[[], Any] | None:
-    """The first of these methods that the module has and that needs no argument.
+    def of(self, module: nn.Module, names: tuple[str, ...]) -> Callable[[], Any] | None:
+        """The first of these methods that the module has and that needs no argument."""
+        kind = type(module), names
+        inherited = self.inherited.get(kind)
+        if inherited is None:
+            found = frozenset(name for name in names if hasattr(type(module), name))
+            inherited = self.inherited[kind] = found
+        for name in names:
+            if name not in inherited and name not in vars(module):
+                continue
+            method: Callable[[], Any] = getattr(module, name)
+            if callable(method) and _runs_alone(*_unbound(method)):
+                return method
+        return None
 
-    Its own: wrappers (activation checkpointing, torch.compile) pass on what they wrap has.
-    """
-    for name in names:
-        if name not in vars(module) and not hasattr(type(module), name):
-            continue
-        method = getattr(module, name)
-        if callable(method) and _runs_alone(*_unbound(method)):
-            found: Callable[[], Any] = method
-            return found
-    return None
+    def outermost(self, module: nn.Module) -> Iterator[tuple[nn.Module, Callable[[], Any]]]:
+        """The whole-model init code of the outermost modules that have it."""
+        if method := self.of(module, WHOLE):
+            yield module, method
+        elif module._modules:
+            for child in module.children():
+                yield from self.outermost(child)
 
 
 def _unbound(method: Callable[..., Any]) -> tuple[Callable[..., Any], int]:
@@ -120,12 +134,14 @@ def _run(
     recorder: Recorder, name: str, module: nn.Module, title: str, code: Callable[[], Any]
 ) -> None:
     origin = f"{title} of {name or 'the model'} ({type(module).__name__})"
-    with recorder.at(origin):
-        try:
-            code()
-        except Exception as error:
-            if sys.version_info >= (3, 11):
-                error.add_note(f"while tritoninit ran {origin} on meta tensors")
-            raise
+    before, recorder.running = recorder.running, origin
+    try:
+        code()
+    except Exception as error:
+        if sys.version_info >= (3, 11):
+            error.add_note(f"while tritoninit ran {origin} on meta tensors")
+        raise
+    finally:
+        recorder.running = before
     if recorder.failure is not None:
         raise recorder.failure

@@ -7,9 +7,10 @@ to one that is computed from them.  The order of calls is of no account but with
 
 from __future__ import annotations
 
+from tritoninit.keys import parameter_keys
 from tritoninit.recording.targets import Target
 from tritoninit.recording.trace import Event, Operation
-from tritoninit.stream import Key, parameter_key
+from tritoninit.stream import Key
 
 Draw = tuple[int, Key]
 
@@ -20,11 +21,14 @@ class Keying:
     def __init__(self, root: Key, targets: list[Target]) -> None:
         self.root = root
         self._drawn: dict[int, Draw] = {}
+        self._first: dict[int, Key] = {}  # the key of the first draw, by the target's id
         self._counts: dict[int, int] = {}
-        for target in targets:
-            for written in target.writes:
-                if written.recipe is not None and written.recipe.is_random:
-                    self.key_of(written.event, target)
+        draws = [(w.event, t) for t in targets for w in t.writes if w.recipe and w.recipe.is_random]
+        drawing = {id(target): target.name for _, target in draws}
+        keys = parameter_keys(root, list(drawing.values()))
+        self._first.update(zip(drawing, keys, strict=True))
+        for event, target in draws:
+            self.key_of(event, target)
 
     def key_of(self, event: Event | Operation, target: Target) -> Draw:
         """(the ordinal of a draw in the tensor it belongs to, its key)."""
@@ -34,6 +38,6 @@ class Keying:
         if found is None:
             draw = self._counts.get(id(target), 0)
             self._counts[id(target)] = draw + 1
-            found = draw, parameter_key(self.root, target.name, draw)
-            self._drawn[id(event)] = found
+            key = self._first.get(id(target)) or self.root.fold_in(target.name)
+            found = self._drawn[id(event)] = draw, key.fold_in(draw) if draw else key
         return found

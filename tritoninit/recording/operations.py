@@ -15,7 +15,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from tritoninit.init.parity import check_normal, check_random_dtype, check_uniform
 from tritoninit.plan import Apply
 from tritoninit.recipe import Constant, Normal, Recipe, Uniform
-from tritoninit.recording.recorder import Recorder, flat
+from tritoninit.recording.recorder import Recorder
+from tritoninit.recording.schema import Schema, flat, schema_of
 from tritoninit.recording.targets import storage_of
 from tritoninit.recording.trace import Operation, Ref, view_of
 
@@ -30,24 +31,6 @@ RANDOM: dict[str, Recipe] = {
     **{name: Uniform(0.0, 1.0) for name in ("rand", "rand_like")},
 }
 HARMLESS = frozenset({"_debug_has_internal_overlap.default", "detach.default", "alias.default"})
-
-
-def _split(
-    func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[list[Tensor], list[Tensor]]:
-    """(the tensors an operation writes, those it only reads)."""
-    written: list[Tensor] = []
-    read: list[Tensor] = []
-    for position, argument in enumerate(func._schema.arguments):
-        value = args[position] if position < len(args) else kwargs.get(argument.name)
-        is_written = argument.alias_info is not None and argument.alias_info.is_write
-        (written if is_written else read).extend(flat(value))
-    return written, read
-
-
-def _name(func: Any) -> str:
-    """torch's name of an operation, such as ``mul_.Tensor``."""
-    return str(func).removeprefix("aten.")
 
 
 def _mapped(value: Any, function: Any) -> Any:
@@ -74,22 +57,23 @@ class OperationMode(TorchDispatchMode):
     ) -> Any:
         kwargs = kwargs or {}
         recorder = self.recorder
-        if recorder.quiet or torch.Tag.inplace_view in func.tags:
+        schema = schema_of(func)
+        if recorder.quiet or schema.changes_view:
             return func(*args, **kwargs)
         if func in EMPTY:
             made = func(*args, **kwargs)
             recorder.follow(made)
             return made
-        written, read = _split(func, args, kwargs)
-        self._check_not_stale(func, read)
+        written, read = schema.split(args, kwargs)
+        self._check_not_stale(schema, read)
         for tensor in written:
             target = recorder.find(tensor)
             if target is not None and target.shadow is None:
                 target.stale = True
                 return tensor
-        if not self._concerned(func, args, kwargs, [*written, *read]):
+        if not self._concerned(schema, kwargs, [*written, *read]):
             return func(*args, **kwargs)
-        if written and (recipe := self._in_place(func, args, kwargs, written, read)) is not None:
+        if written and (recipe := self._in_place(schema, args, kwargs, written, read)) is not None:
             recorder.follow(written[0])
             func(*args, **kwargs)  # torch's own checks
             if recipe is not NOTHING:
@@ -97,13 +81,10 @@ class OperationMode(TorchDispatchMode):
             return written[0]
         return self._general(func, args, kwargs, written, read)
 
-    def _concerned(
-        self, func: Any, args: Any, kwargs: dict[str, Any], tensors: list[Tensor]
-    ) -> bool:
+    def _concerned(self, schema: Schema, kwargs: dict[str, Any], tensors: list[Tensor]) -> bool:
         if any(map(self.recorder.is_followed, tensors)):
             return True
-        name = func.overloadpacket.__name__
-        if torch.Tag.nondeterministic_seeded in func.tags or name in UNFILLED:
+        if schema.is_random or schema.packet in UNFILLED:
             return True
         device = kwargs.get("device")
         return device is not None and torch.device(device).type == "meta"
@@ -119,8 +100,8 @@ class OperationMode(TorchDispatchMode):
         recorder = self.recorder
         tensors = [*written, *read]
         storages = {storage_of(tensor) for tensor in tensors}
-        aliases = [result.alias_info for result in func._schema.returns]
-        if not written and aliases and all(info is not None for info in aliases):
+        schema = schema_of(func)
+        if not written and schema.views:
             return func(*args, **kwargs)  # a view
         for tensor in written:
             if not recorder.is_followed(tensor):
@@ -142,7 +123,7 @@ class OperationMode(TorchDispatchMode):
                 continue
             memory = recorder.follow(tensor)
             fresh.append(Ref(memory, recorder.now(), view_of(tensor), tensor.dtype))
-        recipe = self._made(func, args, kwargs, read)
+        recipe = self._made(schema, args)
         if recipe is not None and len(fresh) == 1 and fresh[0] is not None:
             if recipe is not NOTHING:
                 recorder.write(found, recipe)
@@ -159,11 +140,9 @@ class OperationMode(TorchDispatchMode):
             raise self.recorder.refuse(f"a {type(tensor).__name__} cannot be recorded")
         return storage
 
-    def _made(
-        self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], read: list[Tensor]
-    ) -> Recipe | None:
+    def _made(self, schema: Schema, args: tuple[Any, ...]) -> Recipe | None:
         """The recipe of a new tensor; None where it takes the operation itself."""
-        name, _, overload = _name(func).partition(".")
+        name, overload = schema.name, schema.overload
         if name in UNFILLED:
             return NOTHING
         if name in CONSTANTS:
@@ -182,14 +161,14 @@ class OperationMode(TorchDispatchMode):
 
     def _in_place(
         self,
-        func: Any,
+        schema: Schema,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         written: list[Tensor],
         read: list[Tensor],
     ) -> Recipe | None:
         """The recipe of a write; None where it takes the operation itself."""
-        name, _, overload = _name(func).partition(".")
+        name, overload = schema.name, schema.overload
         tensor = written[0]
         memory = self.recorder.memory(tensor)
         if len(written) > 1 or not args or args[0] is not tensor:
@@ -212,10 +191,10 @@ class OperationMode(TorchDispatchMode):
         elif (
             name.endswith("_")
             and not read
-            and torch.Tag.nondeterministic_seeded not in func.tags
+            and not schema.is_random
             and all(isinstance(value, SCALARS) for value in (*args[1:], *kwargs.values()))
         ):
-            recipe = Apply(_name(func), tuple(args[1:]), tuple(kwargs.items()))
+            recipe = Apply(schema.text, tuple(args[1:]), tuple(kwargs.items()))
         if recipe is None:
             return None
         if recipe.is_random:
@@ -237,15 +216,15 @@ class OperationMode(TorchDispatchMode):
             return NOTHING
         return None
 
-    def _check_not_stale(self, func: Any, read: list[Tensor]) -> None:
+    def _check_not_stale(self, schema: Schema, read: list[Tensor]) -> None:
         """Values that init code would have changed must not flow into others."""
-        if any(result.alias_info for result in func._schema.returns):
+        if schema.aliases:
             return
         for tensor in read:
             target = self.recorder.find(tensor)
-            if target and target.stale and _name(func) not in HARMLESS:
+            if target and target.stale and schema.text not in HARMLESS:
                 raise self.recorder.refuse(
-                    f"{_name(func)} reads {target}, which is not on meta and keeps its values,"
+                    f"{schema.text} reads {target}, which is not on meta and keeps its values,"
                     " after init code wrote to it"
                 )
 

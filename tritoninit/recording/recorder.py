@@ -12,10 +12,11 @@ from torch import Tensor
 
 from tritoninit.dtensor import is_dtensor
 from tritoninit.init.parity import check_random_dtype
-from tritoninit.layout import DTYPES, check_writable
+from tritoninit.layout import DTYPES, PLAIN_TYPES, check_writable
 from tritoninit.plan import Copy, View
 from tritoninit.recipe import Recipe
-from tritoninit.recording.targets import RecordError, Target, dtype_name, storage_of
+from tritoninit.recording.known import Asked, Known
+from tritoninit.recording.targets import RecordError, Target, dtype_name, untyped_storage
 from tritoninit.recording.trace import Event, Memory, Operation, Ref, view_of
 from tritoninit.stream import Key
 
@@ -36,9 +37,9 @@ class Recorder:
         self.sources: dict[str, Tensor] = {}
         self.memories: dict[int, Memory] = {}
         self.kept: list[Tensor] = []  # so that their addresses are not given to others
-        self.checked: set[object] = set()  # calls of initializers whose arguments are right
+        self.known = Known()
         self.modes = -1  # function modes that are open where no code of others opened one
-        self._origin = ""
+        self.running = ""  # the code that runs now
         for recorder in earlier or ():
             self.memories.update(recorder.memories)
             self.sources.update(recorder.sources)
@@ -46,7 +47,7 @@ class Recorder:
     @property
     def origin(self) -> str:
         """The code that runs now, for errors and plans."""
-        return self._origin
+        return self.running
 
     def now(self) -> int:
         """The time of the next event; each is one later."""
@@ -55,22 +56,25 @@ class Recorder:
 
     def follow(self, tensor: Tensor, target: Target | None = None) -> Memory:
         """The memory of a tensor, followed from now on if it was not before."""
-        storage = storage_of(tensor)
+        storage = untyped_storage(tensor)
         if storage is None:
             raise self.refuse(
                 f"a {type(tensor).__name__} with layout {tensor.layout} cannot be recorded"
             )
-        memory = self.memories.get(storage)
+        memory = self.memories.get(storage._cdata)
         if memory is None:
-            memory = self.memories[storage] = Memory(tensor.detach(), target=target)
+            memory = Memory(storage, tensor.dtype, view_of(tensor), target)
+            self.memories[storage._cdata] = memory
         return memory
 
-    def memory(self, tensor: object) -> Memory | None:
+    def memory(self, tensor: Any) -> Memory | None:
         """The memory of a tensor, if it is followed."""
+        if type(tensor) in PLAIN_TYPES and tensor.layout is torch.strided:
+            return self.memories.get(tensor.untyped_storage()._cdata)  # nearly every tensor
         if not isinstance(tensor, Tensor):
             return None
-        storage = storage_of(tensor)
-        return None if storage is None else self.memories.get(storage)
+        storage = untyped_storage(tensor)
+        return None if storage is None else self.memories.get(storage._cdata)
 
     def find(self, tensor: object) -> Target | None:
         """The target in whose memory a tensor lies."""
@@ -84,30 +88,25 @@ class Recorder:
             return False
         memory = self.memory(tensor)
         if memory is None:
-            return tensor.is_meta and storage_of(tensor) is not None
-        return memory.target is None or memory.target.shadow is not None
+            return tensor.is_meta and untyped_storage(tensor) is not None
+        return is_recorded(memory)
 
     def ref(self, tensor: Tensor) -> Ref:
         """The tensor's value at this time; of a real one that is not followed, a copy."""
-        if not self.is_followed(tensor):
+        return self.ref_in(self.memory(tensor), tensor)
+
+    def ref_in(self, memory: Memory | None, tensor: Tensor) -> Ref:
+        """The value of a tensor that lies in this memory; see :meth:`ref`."""
+        if not (tensor.is_meta if memory is None else is_recorded(memory)):
             with self.ignoring():
                 values = tensor.detach().clone(memory_format=torch.contiguous_format)
-            memory = Memory(values)
             whole = view_of(values)
-            memory.events.append(Event(self.now(), self.copy(values), whole, None, self.origin))
-            return Ref(memory, self.now(), whole, values.dtype)
+            copied = Memory(values.untyped_storage(), values.dtype, whole)
+            copied.events.append(Event(self.now(), self.copy(values), whole, None, self.origin))
+            return Ref(copied, self.now(), whole, values.dtype)
         if tensor.is_conj() or tensor.is_neg():
             raise self.refuse("a lazy conjugate or negative cannot be recorded; resolve_conj() it")
-        return Ref(self.follow(tensor), self.now(), view_of(tensor), tensor.dtype)
-
-    @contextmanager
-    def at(self, origin: str) -> Iterator[None]:
-        """Name the init code that runs inside."""
-        before, self._origin = self._origin, origin
-        try:
-            yield
-        finally:
-            self._origin = before
+        return Ref(memory or self.follow(tensor), self.now(), view_of(tensor), tensor.dtype)
 
     @contextmanager
     def ignoring(self) -> Iterator[None]:
@@ -143,6 +142,10 @@ class Recorder:
             )
         memory.events.append(Event(self.now(), recipe, view_of(tensor), key, self.origin))
 
+    def write_again(self, memory: Memory, asked: Asked) -> None:
+        """Record what a call wrote that is known."""
+        memory.events.append(Event(self.now(), asked.recipe, asked.view, None, self.origin))
+
     def wrote(self, operation: Operation, outputs: list[Ref]) -> None:
         """Record that an operation wrote these places."""
         time = self.now()
@@ -161,10 +164,6 @@ class Recorder:
         return Copy(tuple(source.shape), dtype_name(source), digest)
 
 
-def flat(value: Any) -> Iterator[Tensor]:
-    """The tensors in an argument or a result."""
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from flat(item)
+def is_recorded(memory: Memory) -> bool:
+    """Whether writes to a followed memory are recorded; not to that of a model's real tensors."""
+    return memory.target is None or memory.target.shadow is not None

@@ -21,14 +21,17 @@ def repeat(recorder: Recorder, value: Ref, memory: Memory, draws_anew: bool = Fa
     """
     events, left = value.events()
     whole = memory.tensor_view
-    casts = all(_casts(event, value, memory, draws_anew) for event in events)
-    if not (_keeps_places(value, whole) and casts):
+    casts = value.dtype == memory.dtype or all(
+        _casts(event, value, memory, draws_anew) for event in events
+    )
+    if not (casts and _keeps_places(value, events, whole)):
         if not left and not _named(recorder, value, memory, draws_anew):
             copy(recorder, memory, whole, value, events[-1].origin if events else "", None)
         return not left
     for event in events:
-        shape, strides = event.view.shape, event.view.strides
-        view = View(shape, strides, event.view.offset - value.view.offset + whole.offset)
+        view, moved = event.view, whole.offset - value.view.offset
+        if moved:
+            view = View(view.shape, view.strides, view.offset + moved)
         if isinstance(event.recipe, Operation):
             source = Ref(value.memory, event.time + 1, event.view, value.dtype)
             copy(recorder, memory, view, source, event.origin, event)
@@ -70,14 +73,13 @@ def memory_for(recorder: Recorder, target: Target, dtype: torch.dtype) -> Memory
     return recorder.follow(strided)
 
 
-def _keeps_places(value: Ref, whole: View) -> bool:
+def _keeps_places(value: Ref, events: list[Event], whole: View) -> bool:
     """Whether the writes to a value can be made to a tensor instead."""
-    geometry = value.view.shape, value.view.strides
-    return (
-        geometry == (whole.shape, whole.strides)
-        and value.dtype == value.memory.dtype
-        and all(inside(event.view, value.view) for event in value.events()[0])
-    )
+    view = value.view
+    same = view is whole or (view.shape, view.strides) == (whole.shape, whole.strides)
+    if not same or value.dtype != value.memory.dtype:
+        return False
+    return all(inside(event.view, view) for event in events)
 
 
 def _casts(event: Event, value: Ref, memory: Memory, draws_anew: bool) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import is_
 from typing import Any
 
 import torch
@@ -14,50 +15,71 @@ from tritoninit.fsdp2 import plain_class
 from tritoninit.recording.hf import FLAG, tied_later
 from tritoninit.recording.targets import TABLES, RecordError, Target, make_shadow, storage_of
 
+DICTS = (*TABLES.values(), "_modules")
 SETS = ("_non_persistent_buffers_set",)
+TABLES_OF_MODULES = (*DICTS, *SETS)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class State:
-    """What a module held: its attributes, and the contents of its tables."""
+    """What a module held: its attributes, and the contents of its tables, but for empty ones."""
 
     module: nn.Module
     name: str
+    kind: type[nn.Module]
     attributes: dict[str, Any]
     tables: dict[str, Any]
+    is_same: bool = False  # the attributes were found to be what they were
 
     @classmethod
     def of(cls, module: nn.Module, name: str) -> State:
         """The module's state now."""
         held = vars(module)
-        # Not copy(): DeepSpeed's ZeROOrderedDict takes the module as an argument.
-        tables: dict[str, Any] = {t: dict(held[t]) for t in (*TABLES.values(), "_modules")}
-        tables |= {t: set(held[t]) for t in SETS}
-        return cls(module, name, dict(held), tables)
+        tables: dict[str, Any] = {}
+        for table in TABLES_OF_MODULES:
+            # Not copy(): DeepSpeed's ZeROOrderedDict takes the module as an argument.
+            if contents := held[table]:
+                tables[table] = set(contents) if table in SETS else dict(contents)
+        return cls(module, name, type(module), dict(held), tables)
 
     def restore(self) -> None:
         """Put everything back, in the containers it was in."""
-        vars(self.module).clear()
-        vars(self.module).update(self.attributes)
-        for table, contents in self.tables.items():
-            container = self.attributes[table]
-            container.clear()
-            container.update(contents)
+        if not self.is_same:
+            vars(self.module).clear()
+            vars(self.module).update(self.attributes)
+        for table in TABLES_OF_MODULES:
+            container, contents = self.attributes[table], self.tables.get(table)
+            if container:
+                container.clear()
+            if contents:
+                container.update(contents)
+        if type(self.module) is not self.kind:
+            self.module.__class__ = self.kind
 
     def changed_attributes(self) -> dict[str, Any]:
         """The plain attributes that were set since."""
+        held, before = vars(self.module), self.attributes
+        self.is_same = (
+            len(held) == len(before)
+            and all(map(is_, held.values(), before.values()))
+            and list(held) == list(before)
+        )
+        if self.is_same:
+            return {}  # nearly every module
         return {
             key: value
-            for key, value in vars(self.module).items()
-            if key not in self.tables
-            and not (key in self.attributes and self.attributes[key] is value)
+            for key, value in held.items()
+            if key not in TABLES_OF_MODULES and not (key in before and before[key] is value)
         }
 
     def check_structure(self) -> None:
         """Raise if parameters, buffers or modules came or went."""
-        for table in (*TABLES.values(), "_modules"):
-            before = {k for k, v in self.tables[table].items() if v is not None}
-            after = {k for k, v in vars(self.module)[table].items() if v is not None}
+        for table in DICTS:
+            contents, held = self.tables.get(table), vars(self.module)[table]
+            if not (contents or held):
+                continue
+            before = {k for k, v in (contents or {}).items() if v is not None}
+            after = {k for k, v in held.items() if v is not None}
             if before != after:
                 raise RecordError(
                     f"init code changed the structure of {self.name or 'the model'}"
@@ -69,12 +91,11 @@ class State:
 class Shadows:
     """The shadows of a model while its init code runs."""
 
-    def __init__(self, model: nn.Module, targets: list[Target]) -> None:
+    def __init__(self, modules: dict[nn.Module, str], targets: list[Target]) -> None:
         self.targets = targets
-        self.apart = tied_later(model)
-        self.states = [State.of(module, name) for name, module in model.named_modules()]
+        self.apart = tied_later(modules)
+        self.states = [State.of(module, name) for module, name in modules.items()]
         self.real = [(t.tensor, t.tensor.detach()) for t in targets if not t.tensor.is_meta]
-        self.classes = [(state.module, type(state.module)) for state in self.states]
         self.grads = [(tensor, tensor.requires_grad) for tensor, _ in self.real]
 
     @contextmanager
@@ -91,9 +112,11 @@ class Shadows:
                             shadow = make_shadow(target.tensor, target.working)
                         vars(shadow).pop(FLAG, None)
                         getattr(module, TABLES[target.kind])[key] = shadow
-            for module, swapped in self.classes:
-                module.__class__ = plain_class(swapped)
-                vars(module).pop(FLAG, None)
+            plain = {kind: plain_class(kind) for kind in {state.kind for state in self.states}}
+            for state in self.states:
+                vars(state.module).pop(FLAG, None)
+                if plain[state.kind] is not state.kind:
+                    state.module.__class__ = plain[state.kind]
             # Global generators are left as they are, even by init code that seeds them.
             gpus = torch.cuda.device_count() if torch.cuda.is_initialized() else 0
             with torch.random.fork_rng(devices=range(gpus)):
@@ -101,8 +124,6 @@ class Shadows:
         finally:
             for state in self.states:
                 state.restore()
-            for module, swapped in self.classes:
-                module.__class__ = swapped
             for (tensor, data), (_, requires_grad) in zip(self.real, self.grads, strict=True):
                 if storage_of(tensor) != storage_of(data):
                     tensor.data = data  # init code assigned .data
@@ -114,6 +135,10 @@ class Shadows:
             if target.shadow is None:
                 continue
             table = TABLES[target.kind]
+            if len(target.slots) == 1 and not self.apart:
+                module, key = target.slots[0]
+                yield target, vars(module)[table][key]
+                continue
             slots = [(m, k) for m, k in target.slots if (id(m), k) not in self.apart]
             held = {id(t): t for t in (vars(m)[table][k] for m, k in slots)}
             if len(held) > 1:

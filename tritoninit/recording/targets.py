@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import torch
@@ -17,6 +18,7 @@ from tritoninit.layout import PLAIN_TYPES
 from tritoninit.names import canonical_name
 from tritoninit.plan import View
 from tritoninit.recipe import Recipe
+from tritoninit.recording.trace import view_at
 
 TABLES = {"parameter": "_parameters", "buffer": "_buffers"}
 
@@ -46,7 +48,7 @@ class Written(NamedTuple):
     value: Any = None
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Target:
     """One parameter or buffer, and what init code does to it.
 
@@ -63,7 +65,7 @@ class Target:
     tensor: Tensor
     slots: list[Slot]
     shadow: Tensor | None = None
-    writes: list[Written] = field(default_factory=list)
+    writes: Sequence[Written] = ()
     stale: bool = False
     outdated: bool = False
     skipped: bool = False
@@ -99,13 +101,14 @@ class Target:
     @property
     def whole(self) -> View:
         """The tensor as a view of its own memory."""
-        return View(tuple(self.tensor.shape), tuple(self.tensor.stride()), 0)
+        return view_at(self.tensor.shape, self.tensor.stride(), 0)
 
     def __str__(self) -> str:
         shape = list(self.tensor.shape)
         return f"{self.name} ({self.kind} of {self.owner}, {shape}, {dtype_name(self.tensor)})"
 
 
+@lru_cache(maxsize=256)
 def short(value: object) -> str:
     """torch's name of a dtype, memory format or layout, without the module."""
     return str(value).removeprefix("torch.")
@@ -118,17 +121,25 @@ def dtype_name(tensor: Tensor) -> str:
 
 def storage_of(tensor: Tensor) -> int | None:
     """An identifier of the tensor's memory, of a DTensor's local part; None where it has none."""
+    storage = untyped_storage(tensor)
+    return None if storage is None else int(storage._cdata)
+
+
+def untyped_storage(tensor: Tensor) -> torch.UntypedStorage | None:
+    """The tensor's memory, of a DTensor its local part's; None where it has none."""
     if type(tensor) in PLAIN_TYPES and tensor.layout is torch.strided:
-        return int(tensor.untyped_storage()._cdata)  # nearly every tensor
+        return tensor.untyped_storage()  # nearly every tensor
     if is_dtensor(tensor):
         tensor = local_of(tensor)
     if is_lazy(tensor) or tensor.layout != torch.strided or is_traceable_wrapper_subclass(tensor):
         return None
-    return int(tensor.untyped_storage()._cdata)
+    return tensor.untyped_storage()
 
 
-def find_targets(model: nn.Module) -> list[Target]:
+def find_targets(paths: list[tuple[str, nn.Module]]) -> list[Target]:
     """Every parameter, then every buffer, persistent or not; ties are one target.
+
+    ``paths`` are a model's ``named_modules(remove_duplicate=False)``.
 
     Names are those of the plain model: the prefixes of wrappers are taken out.
 
@@ -139,27 +150,27 @@ def find_targets(model: nn.Module) -> list[Target]:
         ValueError: a DTensor on meta with a pending Partial.
     """
     targets: dict[int, Target] = {}
-    modules = list(model.named_modules(remove_duplicate=False))
-    for kind in TABLES:
-        for name, slot, tensor in _tensors(modules, kind):
-            target = targets.get(id(tensor))
-            if target is None:
-                target = targets[id(tensor)] = Target((), kind, tensor, [])
-            target.names += (canonical_name(name),)
-            if not any(slot.module is s.module and slot.key == s.key for s in target.slots):
-                target.slots.append(slot)
-    for target in targets.values():
-        _check_supported(target)
-    _check_names_differ(list(targets.values()))
-    _check_memory_is_separate(list(targets.values()))
-    return list(targets.values())
-
-
-def _tensors(modules: list[tuple[str, nn.Module]], kind: str) -> Iterator[tuple[str, Slot, Tensor]]:
-    for prefix, module in modules:
-        for key, tensor in getattr(module, TABLES[kind]).items():
-            if tensor is not None:
-                yield f"{prefix}.{key}" if prefix else key, Slot(module, key), tensor
+    for kind, table in TABLES.items():
+        for prefix, module in paths:
+            for key, tensor in getattr(module, table).items():
+                if tensor is None:
+                    continue
+                name = canonical_name(f"{prefix}.{key}" if prefix else key)
+                slot = Slot(module, key)
+                target = targets.get(id(tensor))
+                if target is None:
+                    targets[id(tensor)] = Target((name,), kind, tensor, [slot])
+                    continue
+                target.names += (name,)
+                if not any(slot.module is s.module and slot.key == s.key for s in target.slots):
+                    target.slots.append(slot)
+    found = list(targets.values())
+    for target in found:
+        if not (type(target.tensor) in PLAIN_TYPES and target.tensor.layout is torch.strided):
+            _check_supported(target)
+    _check_names_differ(found)
+    _check_memory_is_separate(found)
+    return found
 
 
 def _check_supported(target: Target) -> None:
@@ -181,6 +192,9 @@ def _check_supported(target: Target) -> None:
 
 def _check_names_differ(targets: list[Target]) -> None:
     """Raise where a name, which decides values, is that of two tensors."""
+    names = [name for target in targets for name in target.names]
+    if len(set(names)) == len(names):
+        return
     seen: dict[str, Target] = {}
     for target in targets:
         for name in target.names:
@@ -195,10 +209,10 @@ def _check_names_differ(targets: list[Target]) -> None:
 def _check_memory_is_separate(targets: list[Target]) -> None:
     seen: dict[int, Target] = {}
     for target in targets:
-        storage = storage_of(target.tensor) if target.tensor.is_meta else None
+        storage = untyped_storage(target.tensor) if target.tensor.is_meta else None
         if storage is None:
             continue
-        other = seen.setdefault(storage, target)
+        other = seen.setdefault(storage._cdata, target)
         if other is not target:
             raise RecordError(
                 f"{other.name} and {target.name} share memory on meta but are not the same"
@@ -212,18 +226,22 @@ def make_shadow(tensor: Tensor, dtype: torch.dtype | None = None) -> Tensor:
     Of a DTensor a plain one of the global shape: init code is given whole tensors.
     """
     dtype = dtype or tensor.dtype
-    data = torch.empty_strided(tensor.shape, tensor.stride(), dtype=dtype, device="meta")
-    shadow: Tensor
-    if isinstance(tensor, nn.Parameter):
-        shadow = nn.Parameter(data, requires_grad=tensor.requires_grad)
-    else:
-        shadow = data.requires_grad_(tensor.requires_grad)
+    shadow = torch.empty_strided(
+        tensor.shape,
+        tensor.stride(),
+        dtype=dtype,
+        device="meta",
+        requires_grad=tensor.requires_grad,
+    )
+    if is_dtensor(tensor) and isinstance(tensor, nn.Parameter):
+        shadow = nn.Parameter(shadow.detach(), requires_grad=tensor.requires_grad)
     adopt(shadow, tensor)
     return shadow
 
 
 def adopt(tensor: Tensor, original: Tensor) -> None:
     """Give a tensor the class (but for DTensors) and the Python attributes of another."""
-    if not (is_dtensor(tensor) or is_dtensor(original)):
+    if type(tensor) is not type(original) and not (is_dtensor(tensor) or is_dtensor(original)):
         tensor.__class__ = type(original)
-    tensor.__dict__ = copy.copy(original.__dict__)
+    if original.__dict__ or tensor.__dict__:
+        tensor.__dict__ = copy.copy(original.__dict__)

@@ -7,6 +7,7 @@ through the operations that wrote it and the values that they read.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import torch
@@ -52,7 +53,7 @@ class Operation:
         return [ref for ref in read if (id(ref.memory), ref.view) not in written]
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Event:
     """A write to a view of a memory, and the code that asked for it."""
 
@@ -69,28 +70,23 @@ class Event:
         return not isinstance(self.recipe, Apply)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Memory:
-    """The storage of a tensor.  ``tensor`` keeps its address from being given to another."""
+    """The memory of a tensor, of the dtype and in the place of the one that was made first.
 
-    tensor: Tensor
-    events: list[Event] = field(default_factory=list)
+    Holding ``storage`` keeps its address from being given to another.
+    """
+
+    storage: torch.UntypedStorage
+    dtype: torch.dtype
+    tensor_view: View
     target: Any = None
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """The dtype of the tensor that was made first."""
-        return self.tensor.dtype
-
-    @property
-    def tensor_view(self) -> View:
-        """Where that tensor lies."""
-        return view_of(self.tensor)
+    events: list[Event] = field(default_factory=list)
 
     @property
     def numel(self) -> int:
         """Elements of the whole storage."""
-        return int(self.tensor.untyped_storage().nbytes()) // self.tensor.itemsize
+        return int(self.storage.nbytes()) // self.dtype.itemsize
 
 
 class Ref(NamedTuple):
@@ -117,12 +113,13 @@ class Ref(NamedTuple):
 
     def _is_all_of(self, event: Event) -> bool:
         """Whether a write, the memory's last, decides the whole value by itself."""
+        view = event.view
         return (
             event.time < self.time
+            and (view is self.view or view == self.view)
             and event.overwrites
-            and event.view == self.view
             and self.dtype == self.memory.dtype
-            and 0 not in self.view.shape
+            and 0 not in view.shape
         )
 
 
@@ -136,7 +133,13 @@ def _refs(value: Any) -> Any:
 
 def view_of(tensor: Tensor) -> View:
     """Where in its memory a tensor lies."""
-    return View(tuple(tensor.shape), tuple(tensor.stride()), int(tensor.storage_offset()))
+    return view_at(tensor.shape, tensor.stride(), tensor.storage_offset())
+
+
+@lru_cache(maxsize=4096)  # a model has many tensors of few geometries
+def view_at(shape: tuple[int, ...], strides: tuple[int, ...], offset: int) -> View:
+    """The view of this geometry, one object for all that have it."""
+    return View(tuple(shape), tuple(strides), offset)
 
 
 def history(ref: Ref) -> list[tuple[Memory, Event]]:

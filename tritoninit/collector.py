@@ -1,4 +1,4 @@
-"""Python's garbage collector, while a model is planned."""
+"""Python's garbage collector, while a model is planned and filled."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ def paused() -> Iterator[None]:
     """Collect nothing inside: all that planning makes lives until its end.
 
     For 50,000 tensors the collector would look through millions of live objects again and
-    again, a third of the time.
+    again, a third of the time.  It may be nested.  The collector is the process's: of several
+    threads the one that paused it first has it on again, and the others are slower.
     """
     was_enabled = gc.isenabled()
     gc.disable()
