@@ -25,6 +25,7 @@ from tests.mutation.mutant import Mutant
 
 MUTANTS = [*values.MUTANTS, *models.MUTANTS]
 ROOT = Path(__file__).parents[2]
+HEADING = "Faults put into the code, and the first test that noticed"
 LIMIT = 600  # seconds; a mutant may make the tests wait for ever
 FAILED = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", re.MULTILINE)
 COPIED = ("kernels", "tests", "tritoninit", "benchmarks", "pyproject.toml", "README.md", "Makefile")
@@ -125,10 +126,11 @@ def main() -> int:
         lines.append(f"| {mutant.what} | `{mutant.file}` | `{test}` |")
     table = "\n".join(lines)
     print(table)
-    if arguments.out:
-        arguments.out.write_text(table + "\n")
     caught = sum(caught for caught, _ in results)
-    print(f"{caught} of {len(results)} caught")
+    told = f"{caught} of {len(results)} caught"
+    if arguments.out:
+        arguments.out.write_text(f"# {HEADING}\n\n{told}; `python -m tests.mutation`.\n\n{table}\n")
+    print(told)
     return int(caught < len(results))
 
 

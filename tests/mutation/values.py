@@ -10,6 +10,20 @@ RECORD = "tests/unit/test_record.py"
 
 MUTANTS = [
     Mutant(
+        "words below the mean counted from the bound (CPU)",
+        "tritoninit/sampling.py",
+        "outward = right ^ (right >> 63)",
+        "outward = right & 0xFFFFFFFF",
+        SAMPLES,
+    ),
+    Mutant(
+        "words below the mean one too many (Triton)",
+        "kernels/sampling.py",
+        "tl.where(left, (word - below) ^ 0xFFFFFFFF, word - below)",
+        "tl.where(left, below - word, word - below)",
+        SAMPLES,
+    ),
+    Mutant(
         "a Philox multiplier (oracle)",
         "tritoninit/stream.py",
         "PHILOX_M0 = 0xD2511F53",
