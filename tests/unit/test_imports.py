@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-BUDGET_MS = 50
+SHARE = 0.1  # of what importing torch takes
 OPTIONAL = {
     *("triton", "numba", "llvmlite", "transformers", "safetensors"),
     *("tqdm", "rich", "matplotlib", "scipy", "mpmath"),
@@ -120,9 +120,9 @@ def test_importing_loads_no_optional_dependency():
 
 
 def test_importing_adds_little_to_torchs_own_import():
+    """In processor time, of which other processes take nothing; a slow machine is slow for both."""
     code = (
-        "import time, torch; start = time.process_time(); import tritoninit;"
-        " print(1000 * (time.process_time() - start))"
+        "from time import process_time as now; start = now(); import torch; between = now();"
+        " import tritoninit; print((now() - between) / (between - start))"
     )
-    # Processor time, best of five: other processes do not count.
-    assert min(float(run("-c", code)[0]) for _ in range(5)) < BUDGET_MS
+    assert min(float(run("-c", code)[0]) for _ in range(5)) < SHARE
