@@ -8,6 +8,7 @@ or as large as the instruction may.
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 
@@ -15,13 +16,14 @@ import pytest
 import torch
 
 PTX = os.environ.get("PTX")
+COMPILER = os.environ.get("CC", "gcc")
 DEVICE = None
 
-if PTX:
+if PTX and shutil.which(COMPILER):
     from tests.ptx.device import Device
 
     DEVICE = Device(int(PTX), os.environ.get("RSQRT", "any"))
-elif not torch.cuda.is_available():
+elif not PTX and not torch.cuda.is_available():
     if "triton" in sys.modules and os.environ.get("TRITON_INTERPRET") != "1":
         raise pytest.UsageError("run tests/conformance by itself with TRITON_INTERPRET=1")
     os.environ["TRITON_INTERPRET"] = "1"
@@ -34,6 +36,12 @@ def pytest_report_header() -> str:
     where = f"a machine that runs PTX for sm_{PTX}" if PTX else where
     missing = "".join(f"; {name} is not here: {why}" for name, why in MISSING.items())
     return f"conformance: {', '.join(AVAILABLE)} (Triton on {where}){missing}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if PTX and DEVICE is None:
+        for item in items:
+            item.add_marker(pytest.mark.skip(reason=f"no C compiler {COMPILER}"))
 
 
 @pytest.fixture(autouse=True)
