@@ -25,11 +25,9 @@ from tests.golden.third import (
     word,
 )
 
-INF = math.inf
-
 
 def upper(z):
-    return mp.erfc(z / mp.sqrt(2)) / 2 if z < INF else mp.mpf(0)
+    return mp.erfc(z / mp.sqrt(2)) / 2 if z < math.inf else mp.mpf(0)
 
 
 def fitted(alpha, reach, degree):
@@ -38,8 +36,8 @@ def fitted(alpha, reach, degree):
     c = 2 / kappa**2
     first = mp.sqrt(1 + c * reach)
     span = max((first - 1) / (first + 1), mp.mpf(1) / 8)
-    angles = [math.pi * (j + 0.5) / (degree + 1) for j in range(degree + 1)]
-    nodes = [mp.mpf(f"{math.cos(angle):.6f}") for angle in angles]
+    count = degree + 1
+    nodes = [mp.mpf(f"{math.cos(math.pi * (j + 0.5) / count):.6f}") for j in range(count)]
     values = []
     for node in nodes:
         rt = (1 + span * (node + 1) / 2) / (1 - span * (node + 1) / 2)
@@ -83,9 +81,9 @@ def centred(alpha, beta, form):
 
 
 def one_tail(alpha, beta):
-    level = mp.log(upper(alpha) / upper(beta)) if beta < INF else INF
+    level = mp.log(upper(alpha) / upper(beta)) if beta < math.inf else math.inf
     kappa, fit = fitted(alpha, min(level, 33 * mp.log(2)), 9)
-    floor = mp.exp(-level) if level < INF else mp.mpf(0)
+    floor = mp.exp(-level) if level < math.inf else mp.mpf(0)
     mass, floor, fit = single(1 - floor), single(floor), [single(x) for x in fit]
 
     def sample(r):
@@ -114,19 +112,12 @@ def two_tails(alpha, beta):
     return 2 / kappa, sample
 
 
-def bounds_in(a, b, dtype):
-    """The least and the greatest value of the dtype in [a, b]."""
-    digits, least = FORMATS[dtype]
-    low, high = rounded(a, digits, least), rounded(b, digits, least)
-    while low < a:  # by less than one step
-        low = rounded(low + spacing(low, digits, least), digits, least)
-    while high > b:
-        high = rounded(high - spacing(high, digits, least), digits, least)
-    return low, high
-
-
-def spacing(x, digits, least):
-    return 2.0 ** max(math.frexp(x)[1] - digits, least)
+def inward(bound, sign, digits, least):
+    """The value of the dtype at the bound, or next to it where the sign points."""
+    x = rounded(bound, digits, least)
+    while sign * (x - bound) < 0:  # by less than one step
+        x = rounded(x + sign * 2.0 ** max(math.frexp(x)[1] - digits, least), digits, least)
+    return x
 
 
 def trunc_normal(mean, std, a, b, dtype):
@@ -147,12 +138,11 @@ def trunc_normal(mean, std, a, b, dtype):
         else:
             unit, sample = two_tails(alpha, beta)
             scale = unit * std
-    low, high = bounds_in(a, b, dtype)
+    low, high = (inward(bound, sign, *FORMATS[dtype]) for bound, sign in ((a, 1), (b, -1)))
 
     def element(key, i):
-        if sample is None:
-            value = normal(key, i, mean, std)
-        else:
+        value = normal(key, i, mean, std)
+        if sample is not None:
             value = fma(sample(word(key, i)), single(scale), f32(origin))
         return min(max(rounded(value, *FORMATS[dtype]), low), high)
 
