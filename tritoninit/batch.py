@@ -12,9 +12,10 @@ from torch import Tensor
 
 from tritoninit.backends.parts import LIMIT
 from tritoninit.dtensor import Part
-from tritoninit.fill import ELEMENTWISE, fill_parts
+from tritoninit.fill import fill_parts
 from tritoninit.layout import DTYPES, Placement
 from tritoninit.orthogonal import Matrix, fill_matrices
+from tritoninit.ready import ELEMENTWISE
 from tritoninit.recipe import (
     Constant,
     Dirac,

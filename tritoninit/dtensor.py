@@ -110,22 +110,23 @@ def parts_at(local: Tensor, sharding: Sharding, shape: Shape, coordinate: Shape)
 
 def meshes_of(values: Iterable[object]) -> list[DeviceMesh]:
     """The meshes of the DTensors among the values, without those that this rank is not in."""
-    found = [value.device_mesh for value in values if is_dtensor(value)]
+    module = sys.modules.get("torch.distributed.tensor")
+    if module is None:
+        return []
+    kind = module.DTensor
+    found = [value.device_mesh for value in values if isinstance(value, kind)]
     return [mesh for mesh in dict.fromkeys(found) if mesh.get_coordinate() is not None]
 
 
 def meshes_of_model(model: nn.Module) -> list[DeviceMesh]:
-    """The meshes of a model's DTensors; see :func:`meshes_of`."""
-    module = sys.modules.get("torch.distributed.tensor")
-    if module is None:
-        return []
-    parameters: list[object] = []
-    buffers: list[object] = []
-    for each in model.modules():
-        parameters.extend(each._parameters.values())
-        buffers.extend(each._buffers.values())
-    kind = module.DTensor
-    return meshes_of([tensor for tensor in parameters + buffers if isinstance(tensor, kind)])
+    """The meshes of a model's DTensors, those of its parameters first; see :func:`meshes_of`."""
+    tables = ("_parameters", "_buffers")
+    return meshes_of(
+        tensor
+        for table in tables
+        for module in model.modules()
+        for tensor in getattr(module, table).values()
+    )
 
 
 def with_local(tensor: DTensor, local: Tensor) -> DTensor:

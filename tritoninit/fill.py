@@ -14,7 +14,7 @@ from tritoninit.backends.host import fill_contiguous, keep_mask
 from tritoninit.dtensor import Part
 from tritoninit.layout import DTYPES, Placement, is_whole, place, storage_view
 from tritoninit.orthogonal import Matrix, fill_matrices, orthogonal
-from tritoninit.ready import ready
+from tritoninit.ready import ELEMENTWISE, ready
 from tritoninit.recipe import (
     Constant,
     Dirac,
@@ -23,8 +23,6 @@ from tritoninit.recipe import (
     Orthogonal,
     Recipe,
     Sparse,
-    TruncNormal,
-    Uniform,
 )
 from tritoninit.region import Region
 from tritoninit.sampler import DType, Sampler, lower
@@ -32,7 +30,6 @@ from tritoninit.small import fill_at_once
 from tritoninit.stream import Key
 
 CHUNK = 1 << 18  # elements moved at once where values are computed on the host
-ELEMENTWISE = (Uniform, Normal, TruncNormal)
 BITS = {DType.BFLOAT16: torch.uint16, DType.FLOAT16: torch.uint16}
 INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 

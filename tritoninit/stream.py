@@ -51,6 +51,11 @@ def _check_word(name: str, value: int) -> int:
     return value & MASK64
 
 
+def name_bytes(name: str) -> bytes:
+    """The 8 bytes, little-endian, that a name folds into a key."""
+    return hashlib.blake2b(name.encode(), digest_size=8).digest()
+
+
 @dataclass(frozen=True, slots=True, init=False, repr=False)
 class Key:
     """A place in the stream: a pair (seed, offset) of 64-bit words.
@@ -110,8 +115,7 @@ class Key:
             ValueError: an int outside [-2**63, 2**64 - 1].
         """
         if isinstance(data, str):
-            digest = hashlib.blake2b(data.encode(), digest_size=8).digest()
-            data = int.from_bytes(digest, "little")
+            data = int.from_bytes(name_bytes(data), "little")
         r0, r1, r2, r3 = self.block(_check_word("data", data))
         return Key(r1 << 32 | r0, r3 << 32 | r2)
 

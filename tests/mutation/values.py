@@ -202,8 +202,8 @@ MUTANTS = [
     Mutant(
         "a name's hash read big-endian",
         "tritoninit/stream.py",
-        'data = int.from_bytes(digest, "little")',
-        'data = int.from_bytes(digest, "big")',
+        'data = int.from_bytes(name_bytes(data), "little")',
+        'data = int.from_bytes(name_bytes(data), "big")',
         "tests/unit/test_stream.py",
     ),
     Mutant(

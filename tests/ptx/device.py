@@ -7,8 +7,6 @@ Host memory stands for the device's.
 from __future__ import annotations
 
 import ctypes
-import os
-import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,7 @@ from typing import Any
 from triton.compiler import CompiledKernel
 
 from tests.gpu_compile.recorded import activate, build
-from tests.ptx.lanes import load
+from tests.ptx import lanes
 from tests.ptx.machine import Machine
 from tests.ptx.program import parse
 
@@ -30,20 +28,15 @@ Run = ctypes.CFUNCTYPE(
 class Device:
     """The kernels that were loaded, and how their launches run.
 
-    launches: how many ran.  failure: what a launch raised, of which the launcher passes on no more
-    than that there was something.
+    failure: what a launch raised, of which the launcher passes on no more than that there was
+    something.
     """
 
     def __init__(self, arch: int = 90, rsqrt: str = "any") -> None:
         folder = Path(tempfile.mkdtemp())
         library = build(folder)
-        compiled = folder / "memory.so"
-        source = str(Path(__file__).with_name("memory.c"))
-        command = [os.environ.get("CC", "gcc"), "-shared", "-fPIC", "-O2", source, "-lm"]
-        subprocess.run([*command, "-o", str(compiled)], check=True)
-        self.launches = 0
         self.failure: BaseException | None = None
-        self._memory = load(compiled)
+        self._memory = lanes.build(folder)
         self._rsqrt = rsqrt
         self._machines: dict[int, Machine] = {}
         self._callback = Run(self._launched)  # lives as long as the driver may call it
@@ -69,7 +62,6 @@ class Device:
         CompiledKernel._init_handles = init_handles
 
     def _launched(self, function: int, programs: int, values: Any) -> int:
-        self.launches += 1
         try:
             machine = self._machines[function]
             sizes = machine.program.parameters

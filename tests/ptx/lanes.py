@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import os
+import subprocess
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -183,6 +185,9 @@ def _number(text: str, bits: int) -> int:
     return int(text.rstrip("U"), 0) % 2**bits
 
 
-def load(path: Path) -> Memory:
-    """The compiled ``memory.c``."""
-    return Memory(ctypes.CDLL(str(path)))
+def build(folder: Path) -> Memory:
+    """``memory.c``, compiled into the folder."""
+    source, library = Path(__file__).with_name("memory.c"), folder / "memory.so"
+    command = [os.environ.get("CC", "gcc"), "-shared", "-fPIC", "-O2", str(source), "-lm"]
+    subprocess.run([*command, "-o", str(library)], check=True)
+    return Memory(ctypes.CDLL(str(library)))

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.ptx.lanes import Memory, load
+from tests.ptx.lanes import Memory, build
 from tests.ptx.machine import Machine
 from tests.ptx.program import parse
 
@@ -21,11 +19,7 @@ THREADS = 64
 
 @pytest.fixture(scope="module")
 def memory(tmp_path_factory: pytest.TempPathFactory) -> Memory:
-    built = tmp_path_factory.mktemp("ptx") / "memory.so"
-    source = Path(__file__).with_name("memory.c")
-    command = [COMPILER, "-shared", "-fPIC", "-O2", str(source), "-lm", "-o", str(built)]
-    subprocess.run(command, check=True)
-    return load(built)
+    return build(tmp_path_factory.mktemp("ptx"))
 
 
 def run(
