@@ -15,9 +15,7 @@ from typing import Any
 import numba
 import numpy as np
 import numpy.typing as npt
-from llvmlite import ir
 from numba import types as nbt
-from numba.extending import intrinsic
 
 from tritoninit import philox, sampling, sampling64
 from tritoninit.backends.host import Buffer, Write
@@ -25,10 +23,10 @@ from tritoninit.backends.host_regions import Places
 from tritoninit.backends.numba_compile import (
     compiled,
     compiled_scope,
-    i32_of_f32,
     put,
     source_hash,
 )
+from tritoninit.backends.numba_stores import STORES
 from tritoninit.digest import Digest
 from tritoninit.recipe import Recipe, Sparse
 from tritoninit.region import Axis
@@ -36,29 +34,6 @@ from tritoninit.sampler import DType, Sampler, lower
 from tritoninit.sparse import Thresholds
 from tritoninit.stream import Key
 
-
-@intrinsic
-def float16_bits(typingctx: Any, x: Any) -> Any:
-    """The bits of a float32 rounded to the nearest float16."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        half = builder.fptrunc(args[0], ir.HalfType())
-        return builder.bitcast(half, ir.IntType(16))
-
-    return nbt.uint16(nbt.float32), codegen
-
-
-def _store_bfloat16(value: Any) -> Any:
-    bits = np.uint32(i32_of_f32(value))
-    return np.uint16((bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> 16)
-
-
-STORES: dict[DType, Callable[..., Any]] = {
-    DType.FLOAT32: lambda value: value,
-    DType.FLOAT64: lambda value: value,
-    DType.BFLOAT16: _store_bfloat16,
-    DType.FLOAT16: lambda value: float16_bits(value),
-}
 U = np.uint64
 
 

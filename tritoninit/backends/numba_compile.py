@@ -52,7 +52,7 @@ def _bitcast(source: Any, target: Any) -> Any:
 
 
 i32_of_f32 = _bitcast(nbt.float32, nbt.int32)
-_f32_of_i32 = _bitcast(nbt.int32, nbt.float32)
+f32_of_i32 = _bitcast(nbt.int32, nbt.float32)
 _i64_of_f64 = _bitcast(nbt.float64, nbt.int64)
 _f64_of_i64 = _bitcast(nbt.int64, nbt.float64)
 
@@ -88,7 +88,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "to_f32": lambda x: np.float32(x),
     "to_f64": lambda x: np.float64(x),
     "bits_of_f32": lambda x: i32_of_f32(x),
-    "f32_of_bits": lambda x: _f32_of_i32(np.int32(x)),
+    "f32_of_bits": lambda x: f32_of_i32(np.int32(x)),
     "bits_of_f64": lambda x: _i64_of_f64(x),
     "f64_of_bits": lambda x: _f64_of_i64(np.int64(x)),
 }

@@ -17,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tritoninit import philox, sampling, sampling64
-from tritoninit.backends.numba_ import STORES, U, _words4
+from tritoninit.backends.numba_ import U, _words4
 from tritoninit.backends.numba_compile import compiled, compiled_scope, source_hash
+from tritoninit.backends.numba_stores import STORES
 from tritoninit.sampler import DType, Sampler
 from tritoninit.stream import Key
 
