@@ -37,9 +37,20 @@ def environment() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             found[package] = "absent"
     found["machine"] = platform.machine()
+    found["processor"] = processor()
     on_gpu = torch.cuda.is_available()
     found["device"] = torch.cuda.get_device_name() if on_gpu else "Triton's interpreter"
     return found
+
+
+def processor() -> str:
+    """What numba compiles for, as LLVM calls it; NUMBA_CPU_NAME sets it."""
+    try:
+        from numba.core.registry import cpu_target
+    except ImportError:
+        return platform.processor()
+    name: str = cpu_target.target_context.codegen().magic_tuple()[1]
+    return name
 
 
 def run(folder: str) -> dict[str, int]:
@@ -68,7 +79,8 @@ def main() -> int:
     records = json.loads(RECORD.read_text()) if RECORD.exists() else []
     records = [old for old in records if {key: old.get(key) for key in found} != found]
     records.append({**found, **results})
-    records.sort(key=lambda record: [record[package] for package in ("python", *PACKAGES)])
+    order = ("python", *PACKAGES, "machine", "processor")
+    records.sort(key=lambda record: [record.get(name, "") for name in order])
     scratch = RECORD.with_suffix(".tmp")
     scratch.write_text(json.dumps(records, indent=1) + "\n")
     scratch.replace(RECORD)
