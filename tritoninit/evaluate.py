@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import reduce
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from tritoninit.layout import DTYPES
 from tritoninit.plan import Call, Compute, Operand, Step, Symbol, Write
 
 Writer = Callable[[Tensor, Write], None]
@@ -37,9 +39,12 @@ class Machine:
                 self.last[buffer] = index
         self.last[program.result.buffer] = len(program.steps)
 
-    @torch.no_grad()
     def run(self) -> Tensor:
-        """Every step in order."""
+        """Every step in order, whatever autocast there is around it."""
+        with torch.no_grad(), torch.autocast("cpu", enabled=False):
+            return self._run()
+
+    def _run(self) -> Tensor:
         for index, step in enumerate(self.program.steps):
             if isinstance(step, Step):
                 self.write(self.tensor(step.place), step.write)
@@ -71,9 +76,9 @@ class Machine:
         given = {argument.name for argument in function._schema.arguments}
         if "device" in given:
             kwargs["device"] = torch.device("cpu")
-        found = function(*(self._argument(value) for value in call.args), **kwargs)
-        tensors = found if isinstance(found, tuple | list) else (found,)
-        for tensor, place in zip(_flat(tensors), call.results, strict=True):
+        with _default_dtype(call):
+            found = function(*(self._argument(value) for value in call.args), **kwargs)
+        for tensor, place in zip(_flat(found), call.results, strict=True):
             if place is not None:
                 self.tensor(place).copy_(tensor)
 
@@ -87,11 +92,34 @@ class Machine:
         return value
 
 
-def _flat(values: Any) -> list[Any]:
-    flat = []
-    for value in values:
-        flat += _flat(value) if isinstance(value, tuple | list) else [value]
-    return flat
+@contextmanager
+def _default_dtype(call: Call) -> Iterator[None]:
+    """Have the default dtype be the one that the call was seen under.
+
+    Where the arguments leave the dtype of the results open (``arange(8) / 8``), that is it.
+    """
+    made = (getattr(torch, place.dtype) for place in call.results if place is not None)
+    seen = next(
+        (dtype.to_real() for dtype in made if dtype.is_floating_point or dtype.is_complex), None
+    )
+    before = torch.get_default_dtype()
+    if seen in (None, before) or seen not in DTYPES:
+        yield
+        return
+    torch.set_default_dtype(seen)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+def _flat(value: Any) -> Iterator[Tensor]:
+    """The tensors of a result; operations on lists in place (``_foreach_mul_``) have none."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, tuple | list):
+        for item in value:
+            yield from _flat(item)
 
 
 def _used(step: Call | Step) -> set[int]:

@@ -124,7 +124,8 @@ def materialize(
     have it.  Random values depend on (seed, parameter name, draw, element index) alone: an
     initializer's values are those of ``tritoninit.init`` with ``generator=Key(seed).fold_in(
     name)``.  The global generators are neither read nor advanced, and a torch.Generator that
-    init code passes is not either.
+    init code passes is not either.  What init code takes from Python's or numpy's generator
+    follows from the seed and the order of calls.
 
     Tensors that are not on meta keep their values.  Tied tensors stay tied, and parameters stay
     the same objects, with their attributes and hooks; where torch cannot keep an object
@@ -263,10 +264,13 @@ def record_plan(
     """The plan, and the recording that it was made from; options as of :func:`plan`."""
     # A third of the time of `import tritoninit`.
     from tritoninit.recording import Options, record_model
+    from tritoninit.recording.elsewhere import seeded
 
     _check_model(model)
     if init_fn is not None and not callable(init_fn):
         raise TypeError(f"init_fn must be callable or None, got {type(init_fn).__name__}")
     key = seed if isinstance(seed, Key) else Key(seed)
-    recording = record_model(model, init_fn, Options(**options))
+    given = Options(**options)
+    with seeded(key):
+        recording = record_model(model, init_fn, given)
     return recording, recording.plan(key)

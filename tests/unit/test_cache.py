@@ -3,6 +3,8 @@
 Places are made unwritable with files where folders would be, which stops root as well.
 """
 
+import errno
+import logging
 import os
 import shutil
 import stat
@@ -10,9 +12,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numba
 import pytest
+import torch
 
 import tritoninit
+from tritoninit.backends.numba_compile import ForgivingCache, compiled
 
 PACKAGE = Path(tritoninit.__file__).parent
 FILL = """
@@ -92,3 +97,57 @@ def test_a_folder_that_others_can_write_is_not_trusted(places):
     folder.chmod(0o777)
     assert run(places)[0] > 0
     assert list(folder.iterdir()) == []
+
+
+def doubled(x):
+    return 2 * x
+
+
+@pytest.mark.parametrize(("kind", "size"), [("*.nbi", 0), ("*.nbi", 40), ("*.nbc", 0)])
+def test_a_file_cut_short_costs_one_compilation(kind, size, tmp_path, monkeypatch):
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+
+    def compilations():
+        function = compiled(doubled)
+        assert function(3) == 6
+        return sum(function.stats.cache_misses.values())
+
+    assert (compilations(), compilations()) == (1, 0)
+    (file,) = tmp_path.rglob(kind)
+    os.truncate(file, size)
+    assert (compilations(), compilations()) == (1, 0)
+
+
+def test_a_full_disk_stops_no_call(caplog):
+    class Full:
+        def save_overload(self, *_):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        def load_overload(self, *_):
+            raise EOFError("Ran out of input")
+
+        flush = save_overload
+
+    function = ForgivingCache(Full())
+    with caplog.at_level(logging.INFO, logger="tritoninit"):
+        assert function.load_overload() is None
+        function.save_overload()
+    assert "Ran out of input" in caplog.text
+    assert "No space left on device" in caplog.text
+
+
+def test_where_numba_may_not_compile_the_numpy_path_is_taken():
+    code = (
+        "import torch; from tritoninit import Key, init; from tritoninit.backends import"
+        " host_backend; print(float(init.normal_(torch.empty(3), generator=Key(1)).sum()),"
+        " host_backend().name)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
+        capture_output=True,
+        text=True,
+    )
+    expected = float(tritoninit.init.normal_(torch.empty(3), generator=tritoninit.Key(1)).sum())
+    assert done.stdout.split() == [str(expected), "numpy"]
+    assert "NUMBA_DISABLE_JIT is set" in done.stderr

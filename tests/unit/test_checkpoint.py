@@ -206,6 +206,29 @@ def test_a_folder_of_something_else_is_refused_and_left_alone(tmp_path):
         assert bytes_of(tmp_path) == before
 
 
+@pytest.mark.parametrize("name", ["file", "file/below", "dangling"])
+def test_what_is_no_folder_is_named(name, tmp_path):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(FolderError, match=f"{name} cannot be a folder"):
+        checkpoint(tmp_path / name)
+
+
+def test_two_that_write_one_folder_do_not_finish_each_others_files(tmp_path, monkeypatch):
+    replace, folder = os.replace, tmp_path / "shared"
+
+    def overtaken(part, path):
+        monkeypatch.setattr(os, "replace", replace)
+        checkpoint(folder)  # another process, from beginning to end
+        replace(part, path)
+
+    monkeypatch.setattr(os, "replace", overtaken)
+    with pytest.raises(FolderError, match="another process writes to"):
+        checkpoint(folder)
+    checkpoint(tmp_path / "alone")
+    assert bytes_of(folder) == bytes_of(tmp_path / "alone")
+
+
 def test_a_file_cut_short_under_its_final_name_is_not_taken_for_finished(tmp_path):
     checkpoint(tmp_path)
     first = min(tmp_path.glob("model-*"))

@@ -5,6 +5,8 @@ import math
 import pytest
 import torch
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.testing._internal.two_tensor import TwoTensor
 
 import tritoninit
 from tests.unit.models import assert_equal, tensors_of, values_of
@@ -78,3 +80,66 @@ def test_a_model_without_meta_tensors_has_nothing_to_fill():
     before = values_of(model)
     assert tritoninit.materialize(model, "cpu") == Plan(Key(0), ())
     assert_equal(values_of(model), before)
+
+
+OPAQUE = {
+    "wrapper": lambda ones: TwoTensor(ones, ones.clone()),
+    "sparse": lambda ones: ones.to_sparse(),
+    "compressed": lambda ones: ones.to_sparse_csr(),
+    "nested": lambda ones: torch.nested.nested_tensor([ones[0], ones[1, :2]]),
+    "jagged": lambda ones: torch.nested.nested_tensor([ones[0], ones[1, :2]], layout=torch.jagged),
+    "mkldnn": lambda ones: ones.to_mkldnn(),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support", "ignore:The PyTorch API of nested")
+@pytest.mark.parametrize("kind", OPAQUE)
+def test_what_has_no_strided_memory_of_its_own_is_left_alone(kind):
+    """As quantised weights have none, beside which adapters are on meta."""
+
+    class Module(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("real", OPAQUE[kind](torch.ones(2, 3)))
+            self.adapter = nn.Parameter(torch.empty(3, device="meta"))
+
+        def reset_parameters(self):
+            nn.init.ones_(self.adapter)
+            if kind != "mkldnn":
+                self.real.zero_()
+                self.real.data.mul_(2)
+            if kind == "wrapper":
+                nn.init.trunc_normal_(self.real)
+                nn.init.kaiming_uniform_(self.real)
+
+    model = Module()
+    real = model.real
+    tritoninit.materialize(model, "cpu")
+    assert model.adapter.eq(1).all()
+    assert model.real is real
+    dense = {"nested": real.values, "jagged": real.values, "wrapper": lambda: real.a * real.b}
+    held = dense[kind]() if kind in dense else real.to_dense()
+    assert held.numel() in (5, 6)
+    assert held.eq(1).all()
+
+
+def test_fake_tensors_are_refused_by_name():
+    with FakeTensorMode():
+        fake = nn.Linear(2, 3)
+    with pytest.raises(RecordError, match="weight of Linear is a FakeTensor"):
+        tritoninit.materialize(fake, "cpu")
+    with FakeTensorMode(), pytest.raises(RuntimeError, match="planned in a FakeTensorMode"):
+        tritoninit.materialize(half_real(), "cpu")
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script`:DeprecationWarning")
+def test_scripted_modules_keep_their_values_and_cannot_be_given_any():
+    scripted = torch.jit.script(nn.Linear(2, 3))
+    before = scripted.weight.clone()
+    model = nn.Sequential(nn.Linear(4, 2, device="meta"), scripted)
+    tritoninit.materialize(model, "cpu")
+    assert torch.equal(scripted.weight, before)
+    assert model(torch.ones(1, 4)).isfinite().all()
+    model = nn.Sequential(torch.jit.script(nn.Linear(4, 2, device="meta")))
+    with pytest.raises(RecordError, match=r"0\.weight is on meta in a scripted module"):
+        tritoninit.materialize(model, "cpu")

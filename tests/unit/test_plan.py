@@ -19,7 +19,8 @@ from tritoninit.recipe import (
     TruncNormal,
     Uniform,
 )
-from tritoninit.recording.coverage import MAX_RUNS, Span, needed, runs_of
+from tritoninit.recording.coverage import FEW, MAX_RUNS, Span, needed, runs_of
+from tritoninit.recording.resolve import inside
 from tritoninit.stream import STREAM_VERSION
 
 
@@ -135,7 +136,8 @@ def test_needed_agrees_with_painting_element_by_element():
     outcomes = set()
     for _ in range(500):
         spans = [
-            Span(choice.choice(VIEWS), choice.random() < 0.7) for _ in range(choice.randrange(7))
+            Span(choice.choice(VIEWS), choice.random() < 0.7)
+            for _ in range(choice.randrange(choice.choice((7, 3 * FEW))))
         ]
         live, kept = places(whole), []
         for index in reversed(range(len(spans))):
@@ -156,6 +158,11 @@ def test_a_large_tensor_costs_as_many_runs_as_it_is_cut_into():
     assert needed(whole, spans) == ([0, 1], 0)
     column = runs_of(View((1000,), (half,), 3))
     np.testing.assert_array_equal(column.starts, 3 + half * np.arange(1000))
+
+
+def test_views_lie_in_one_another():
+    for view, whole in itertools.product(VIEWS, VIEWS):
+        assert inside(view, whole) == (places(view) <= places(whole)), (view, whole)
 
 
 def test_more_runs_than_can_be_followed_are_refused():

@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from tritoninit.adapters.safetensors import (
@@ -89,16 +89,51 @@ def entry(begin, end, shape=(2,), dtype="F32"):
         (b"{}", "no safetensors file, or cut short"),
         ((1 << 40).to_bytes(8, "little") + b"{}", "cut short"),
         (file_of([1]), "is no safetensors file"),
-        (file_of({"a": {"shape": [2]}}), "is no safetensors file: KeyError"),
+        (file_of({"a": {"shape": [2]}}), "is no safetensors file: a has dtype None"),
+        (file_of({"a": None}), "is no safetensors file: a has dtype None"),
         (file_of({"a": entry(0, 8)}, 7), "bytes, its head describes"),
         (file_of({"a": entry(0, 8)}, 9), "bytes, its head describes"),
         (file_of({"a": entry(4, 12)}, 12), "a gap or an overlap before a"),
         (file_of({"a": entry(0, 8), "b": entry(4, 12)}, 12), "a gap or an overlap before b"),
         (file_of({"a": entry(0, 9)}, 9), r"\[2\] of F32 in 9 bytes"),
-        (file_of({"a": entry(0, 8, dtype="F7")}, 8), "is no safetensors file: KeyError"),
+        (file_of({"a": entry(0, 8, dtype="F7")}, 8), "a has dtype 'F7', which the format does not"),
     ],
 )
 def test_files_that_are_not_whole(data, message, tmp_path):
     (tmp_path / "f").write_bytes(data)
     with pytest.raises(FormatError, match=message):
         read_head(tmp_path / "f")
+
+
+REFUSED = [
+    file_of({"a": entry(0, 8, (2.0,))}, 8),
+    file_of({"a": entry(0, 4, (True,))}, 4),
+    file_of({"a": entry(0, 8, (-2,))}, 8),
+    file_of({"a": entry(0.0, 8.0)}, 8),
+    file_of({"a": {**entry(0, 8), "data_offsets": [0, 4, 8]}}, 8),
+    file_of({"a": entry(0, 8), "__metadata__": {"seed": 5}}, 8),
+    file_of({"a": entry(0, 8), "__metadata__": "seed"}, 8),
+    (7).to_bytes(8, "little") + b"\xef\xbb\xbf{}  ",
+    (50_006).to_bytes(8, "little") + b'{"a":' + b"[" * 50_000 + b"}",
+]
+
+
+@pytest.mark.parametrize("data", REFUSED, ids=range(len(REFUSED)))
+def test_what_the_package_refuses_is_refused(data, tmp_path):
+    (tmp_path / "f").write_bytes(data)
+    with pytest.raises(SafetensorError), safe_open(tmp_path / "f", "pt"):
+        pass
+    with pytest.raises(FormatError, match="f is no safetensors file"):
+        read_head(tmp_path / "f")
+
+
+def test_a_name_given_twice_is_refused(tmp_path):
+    text = b'{"a":%s,"a":%s}' % (2 * (json.dumps(entry(0, 8)).encode(),))
+    (tmp_path / "f").write_bytes(len(text).to_bytes(8, "little") + text + bytes(8))
+    with pytest.raises(FormatError, match="it names a twice"):
+        read_head(tmp_path / "f")
+
+
+def test_the_name_that_the_format_keeps_is_refused():
+    with pytest.raises(ValueError, match="keep the name __metadata__"):
+        encode({"__metadata__": ("float32", (2,))}, {"seed": "0"})

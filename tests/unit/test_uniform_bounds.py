@@ -3,9 +3,12 @@
 import math
 
 import numpy as np
+import pytest
+import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tritoninit import Key, init
 from tritoninit.arith import fma
 from tritoninit.recipe import Uniform
 from tritoninit.sampler import DType, lower, uniform_constants
@@ -56,3 +59,16 @@ def test_float64_values_are_below_b_and_not_below_a(pair):
     largest = (2.0**53 - 1) * float(scale) + exact
     assert largest >= a
     assert largest < b or a == b == largest
+
+
+@pytest.mark.parametrize(
+    ("dtype", "least"),
+    [(torch.float32, 2.0**-102), (torch.float64, 2.0**-969), (torch.complex128, 2.0**-969)],
+)
+def test_an_interval_whose_steps_no_float_holds_is_refused(dtype, least):
+    tensor = torch.empty(1 << 12, dtype=dtype)
+    init.uniform_(tensor, 0.0, least, generator=Key(1))
+    values = torch.view_as_real(tensor) if dtype.is_complex else tensor
+    assert 0.49 < values.double().mean() / least < 0.51
+    with pytest.raises(ValueError, match="expects b - a to be 0 or at least 2"):
+        init.uniform_(tensor, 0.0, least / 2)

@@ -13,7 +13,7 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tritoninit.region import Shape
 
@@ -58,11 +58,16 @@ def encode(tensors: Mapping[str, tuple[str, Shape]], metadata: Mapping[str, str]
     """The head, with its length, of a file that holds these (dtype, shape) in this order.
 
     Raises:
-        ValueError: the format has no such dtype, or the head is longer than 100 MB.
+        ValueError: the format has no such dtype or name, or the head is longer than 100 MB.
     """
     document: dict[str, object] = {METADATA: dict(metadata)}
     at = 0
     for name, (dtype, shape) in tensors.items():
+        if name == METADATA:
+            raise ValueError(
+                f"safetensors files keep the name {name} for what they say of"
+                " themselves; register the tensor under another"
+            )
         if dtype not in CODES:
             raise ValueError(f"{name} has dtype {dtype}, which safetensors files cannot hold")
         code = CODES[dtype]
@@ -93,12 +98,14 @@ def read_head(path: Path) -> Head:
         if size < LENGTH_BYTES or length > MOST_HEAD_BYTES or start > size:
             raise FormatError(f"{path.name} is no safetensors file, or cut short ({size:,} bytes)")
         text = file.read(length)
+    if not text.startswith(b"{"):
+        raise FormatError(f"{path.name} is no safetensors file: its head does not begin with {{")
     try:
-        document = json.loads(text)
-        metadata = document.pop(METADATA, {})
-        entries = {name: _entry(value, start) for name, value in document.items()}
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise FormatError(f"{path.name} is no safetensors file: {error!r}") from None
+        document = json.loads(text, object_pairs_hook=_distinct)
+        metadata = _metadata(document.pop(METADATA, None))
+        entries = {name: _entry(name, value, start) for name, value in document.items()}
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"{path.name} is no safetensors file: {error}") from None
     ordered = dict(sorted(entries.items(), key=lambda item: (item[1].begin, item[1].end)))
     at = start
     for name, entry in ordered.items():
@@ -110,9 +117,39 @@ def read_head(path: Path) -> Head:
     return Head(ordered, metadata)
 
 
-def _entry(value: dict[str, list[int]], start: int) -> Entry:
-    code, shape = str(value["dtype"]), tuple(value["shape"])
-    begin, end = value["data_offsets"]
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON, whose fields the format wants to differ."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"it names {twice} twice")
+    return found
+
+
+def _metadata(value: Any) -> dict[str, str]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
+        raise ValueError(f"{METADATA} must hold texts by name, it holds {value!r:.60}")
+    return value
+
+
+def _entry(name: str, value: Any, start: int) -> Entry:
+    fields: dict[str, Any] = value if isinstance(value, dict) else {}
+    code: Any = fields.get("dtype")
+    shape: Any = fields.get("shape")
+    span: Any = fields.get("data_offsets")
+    if not isinstance(code, str) or code not in SIZES:
+        raise ValueError(f"{name} has dtype {code!r:.60}, which the format does not know")
+    if not (_are_counts(shape) and _are_counts(span) and len(span) == 2):
+        raise ValueError(f"{name} has shape {shape!r:.60} and data_offsets {span!r:.60}")
+    begin, end = span
     if end - begin != math.prod(shape) * SIZES[code]:
-        raise ValueError(f"{list(shape)} of {code} in {end - begin} bytes")
-    return Entry(NAMES[code], shape, start + begin, start + end)
+        raise ValueError(f"{name} is {shape} of {code} in {end - begin} bytes")
+    return Entry(NAMES[code], tuple(shape), start + begin, start + end)
+
+
+def _are_counts(value: Any) -> bool:
+    """Whether this is a list of integers of at least 0."""
+    return isinstance(value, list) and all(type(item) is int and item >= 0 for item in value)

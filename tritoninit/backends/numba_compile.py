@@ -15,7 +15,7 @@ import tempfile
 import threading
 import types
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,10 @@ from numba.extending import intrinsic
 from tritoninit import arith, coefficients, philox, sampling, sampling64
 
 logger = logging.getLogger("tritoninit")
+
+_config: Any = numba.config
+if _config.DISABLE_JIT:
+    raise ImportError("NUMBA_DISABLE_JIT is set, so that numba compiles nothing")
 
 
 @intrinsic
@@ -136,15 +140,50 @@ def compiled(function: types.FunctionType) -> Any:
     """
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "boundscheck": False}
     try:
-        return numba.njit(cache=True, **options)(function)
+        return _cached(numba.njit(cache=True, **options)(function))
     except RuntimeError as reason:  # numba found no folder
         refused = reason
     try:
         with _cache_in(_temporary_folder()):
-            return numba.njit(cache=True, **options)(function)
+            return _cached(numba.njit(cache=True, **options)(function))
     except (RuntimeError, OSError, AttributeError):
         logger.info("%s is compiled anew in every process: %s", function.__qualname__, refused)
         return numba.njit(**options)(function)
+
+
+class ForgivingCache:
+    """A dispatcher's cache on disk, of which a failure costs a compilation and no more.
+
+    numba raises what a full disk, a quota or a file that a crash cut short does, in every call.
+    """
+
+    def __init__(self, cache: Any) -> None:
+        self._cache = cache
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cache, name)
+
+    def load_overload(self, *args: Any) -> Any:
+        """What was kept; None where there is nothing, or nothing that can be read."""
+        try:
+            return self._cache.load_overload(*args)
+        except Exception as error:  # of pickle, which may raise any, or of the file system
+            logger.info("%s is compiled anew: %r", self._cache, error)
+            with suppress(OSError):
+                self._cache.flush()
+        return None
+
+    def save_overload(self, *args: Any) -> None:
+        """Keep it where that is possible."""
+        try:
+            self._cache.save_overload(*args)
+        except Exception as error:
+            logger.info("%s is not kept: %r", self._cache, error)
+
+
+def _cached(dispatcher: Any) -> Any:
+    dispatcher._cache = ForgivingCache(dispatcher._cache)
+    return dispatcher
 
 
 _alone = threading.Lock()
@@ -153,13 +192,12 @@ _alone = threading.Lock()
 @contextmanager
 def _cache_in(folder: Path) -> Iterator[None]:
     """Let numba choose ``folder`` for what is decorated inside."""
-    config: Any = numba.config
     with _alone:
-        given, config.CACHE_DIR = config.CACHE_DIR, str(folder)
+        given, _config.CACHE_DIR = _config.CACHE_DIR, str(folder)
         try:
             yield
         finally:
-            config.CACHE_DIR = given
+            _config.CACHE_DIR = given
 
 
 def _temporary_folder() -> Path:

@@ -59,11 +59,14 @@ def write(
         piece_bytes: how much of a tensor is computed at once.
 
     Raises:
-        FolderError: the folder holds weights or a config that differ from these.  Nothing is
-            written then.
+        FolderError: the folder is none, or holds weights or a config that differ from these.
+            Nothing is written then.
         OSError: the disk is full, or the folder cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise FolderError(f"{folder} cannot be a folder: {error.filename} is none") from error
     if config is not None:
         _check_config(folder / CONFIG, config)
     kept = _finished(layout, folder)
@@ -235,7 +238,7 @@ def _replacing(path: Path) -> Iterator[int]:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        os.replace(part, path)
+        _rename(part, path)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
@@ -244,6 +247,16 @@ def _replacing(path: Path) -> Iterator[int]:
         os.fsync(parent)  # the name, too
     finally:
         os.close(parent)
+
+
+def _rename(part: Path, path: Path) -> None:
+    try:
+        os.replace(part, path)
+    except FileNotFoundError as error:  # taken by ``_remove_parts`` for a killed run's
+        raise FolderError(
+            f"{part} was removed while it was written: another process writes to {path.parent};"
+            " run the command again once that one is done"
+        ) from error
 
 
 def _write_all(descriptor: int, data: memoryview) -> None:

@@ -113,7 +113,9 @@ def _plan(parser: argparse.ArgumentParser) -> None:
 
 def _init(parser: argparse.ArgumentParser) -> None:
     _common(parser)
-    parser.add_argument("--out", required=True, metavar="DIR", help="the folder to write")
+    parser.add_argument(
+        "--out", type=_folder, required=True, metavar="DIR", help="the folder to write"
+    )
     parser.add_argument(
         "--max-shard-size",
         type=_size,
@@ -134,7 +136,7 @@ def _init(parser: argparse.ArgumentParser) -> None:
 
 def _verify(parser: argparse.ArgumentParser) -> None:
     _common(parser)
-    parser.add_argument("dir", metavar="DIR", help="the folder of safetensors files")
+    parser.add_argument("dir", type=_folder, metavar="DIR", help="the folder of safetensors files")
     parser.add_argument("--json", action="store_true", help="print the result alone, as JSON")
 
 
@@ -154,7 +156,13 @@ def _size(text: str) -> int:
 
 
 def _positive(text: str) -> int:
-    value = int(text)
+    value = int(text) if text.isdecimal() else 0
     if value < 1:
         raise argparse.ArgumentTypeError(f"expected an integer of at least 1, got {text}")
     return value
+
+
+def _folder(text: str) -> str:
+    if not text:  # as an unset variable of a shell gives; it would be the working directory
+        raise argparse.ArgumentTypeError("expected a folder, got ''")
+    return text

@@ -53,7 +53,7 @@ def uniform_(
 
     Raises:
         RuntimeError: a > b or a bound that is not finite, as ``Tensor.uniform_``.
-        ValueError: 0 < b - a < 2**-102 (not for float64), whose steps no float32 holds.
+        ValueError: 0 < b - a < 2**-102 (float64: 2**-969), whose steps no float of its kind holds.
 
     >>> import torch, tritoninit
     >>> tritoninit.init.uniform_(torch.empty(2), -1.0, 1.0, generator=tritoninit.Key(0))

@@ -46,6 +46,7 @@ def as_floats(method: str, first: Any, second: Any) -> tuple[float, float]:
 NUMBERS = (float, int)
 SINGLE_MAX = torch.finfo(torch.float32).max
 NARROWEST = 2.0**-102  # below it (b - a) / 2**24 is subnormal in float32 and loses its bits
+NARROWEST64 = 2.0**-969  # below it (b - a) / 2**53 is in float64
 
 
 def check_uniform(tensor: Tensor, a: float, b: float) -> None:
@@ -60,8 +61,10 @@ def check_uniform(tensor: Tensor, a: float, b: float) -> None:
     if not (a <= b and -limit <= a and b <= limit and b - a <= limit):
         _scratch(tensor.dtype).uniform_(a, b, generator=_private())
         raise ValueError(f"uniform_ expects finite bounds with a <= b, got a={a}, b={b}")
-    if 0 < b - a < NARROWEST and _real(tensor.dtype) != torch.float64:
-        raise ValueError(f"uniform_ expects b - a to be 0 or at least 2**-102, got a={a}, b={b}")
+    double = _real(tensor.dtype) == torch.float64
+    if 0 < b - a < (NARROWEST64 if double else NARROWEST):
+        least = "2**-969" if double else "2**-102"
+        raise ValueError(f"uniform_ expects b - a to be 0 or at least {least}, got a={a}, b={b}")
 
 
 def check_truncation(tensor: Tensor, mean: float, std: float, a: float, b: float) -> None:

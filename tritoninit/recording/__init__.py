@@ -114,12 +114,17 @@ def record_model(
     Raises:
         RecordError: a tensor on meta is not fully written, or written in a way that cannot be
             replayed.
-        RuntimeError: a ``record()`` is open.
+        RuntimeError: a ``record()`` or a FakeTensorMode is open.
         ValueError: a name to skip is not the model's.
     """
     options = options or Options()
     if is_recording():
         raise RuntimeError("a model cannot be planned while record() is open; leave it first")
+    if torch._C._get_dispatch_mode(torch._C._TorchDispatchModeKey.FAKE) is not None:
+        raise RuntimeError(
+            "a model cannot be planned in a FakeTensorMode, which gives no tensor values; leave it"
+            " first"
+        )
     paths = list(model.named_modules(remove_duplicate=False))
     targets = find_targets(paths)
     options.apply(targets)
@@ -158,10 +163,12 @@ def _begin(
     """
     filled: dict[int, bool] = {}
     for target in targets:
-        memory = recorder.follow(target.tensor if target.shadow is None else target.shadow)
-        memory.target = target
         complete = True
-        if target.shadow is not None:
+        if target.shadow is None:
+            recorder.protect(target)
+        else:
+            memory = recorder.follow(target.shadow)
+            memory.target = target
             if constructions:
                 values = (value for c in constructions if (value := c.value_of(target)) is not None)
                 value = next(values, None)

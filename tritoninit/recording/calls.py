@@ -35,6 +35,7 @@ from tritoninit.recipe import (
 )
 from tritoninit.recording.known import description, is_silent
 from tritoninit.recording.recorder import Recorder, is_recorded
+from tritoninit.recording.targets import untyped_storage
 from tritoninit.recording.trace import view_of
 from tritoninit.stream import Key
 
@@ -86,6 +87,17 @@ def _is_recorded(recorder: Recorder, tensor: Any) -> bool:
     return recorder.is_followed(tensor) or recorder.find(tensor) is not None
 
 
+def _keeps_values(recorder: Recorder, tensor: Any) -> bool:
+    """Whether it is a model's own, not on meta, and of a class or layout that ours refuse."""
+    if type(tensor) in PLAIN_TYPES and tensor.layout is torch.strided:
+        return False  # nearly every tensor
+    target = recorder.find(tensor)
+    if target is None or target.shadow is not None or untyped_storage(tensor) is not None:
+        return False
+    target.stale = True
+    return True
+
+
 def _ours(recorder: Recorder, name: str) -> Replace:
     """torch's initializer becomes tritoninit's."""
     ours = getattr(init, name)
@@ -99,7 +111,10 @@ def _ours(recorder: Recorder, name: str) -> Replace:
             return run(*args, **kwargs)
 
         def run(*args: Any, **kwargs: Any) -> Any:
-            recorded = _is_recorded(recorder, _tensor_of(args, kwargs))
+            tensor = _tensor_of(args, kwargs)
+            if _keeps_values(recorder, tensor):
+                return tensor
+            recorded = _is_recorded(recorder, tensor)
             return (ours if recorded else original)(*args, **kwargs)
 
         return call

@@ -7,6 +7,7 @@ the first dimension is one run, a column one run a row.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -16,6 +17,8 @@ import numpy.typing as npt
 from tritoninit.plan import View
 
 MAX_RUNS = 1 << 24  # 256 MiB of run boundaries
+FEW = 32  # writes; for more, tensors of up to MAX_PAINTED elements are painted, a byte each
+MAX_PAINTED = 1 << 26
 
 Places = npt.NDArray[np.int64]
 
@@ -94,6 +97,8 @@ def needed(whole: View, spans: Sequence[Span]) -> tuple[list[int], int]:
     """
     if spans and spans[-1] == (whole, True) and 0 not in whole.shape:
         return [len(spans) - 1], 0  # nearly every tensor
+    if len(spans) > FEW and (extent := _paintable(whole, spans)):
+        return _painted(whole, spans, extent)
     live = runs_of(whole)
     indices = []
     for index in range(len(spans) - 1, -1, -1):
@@ -106,3 +111,37 @@ def needed(whole: View, spans: Sequence[Span]) -> tuple[list[int], int]:
             if overwrites:
                 live = rest
     return indices[::-1], live.size
+
+
+def _paintable(whole: View, spans: Sequence[Span]) -> int:
+    """How much memory the views lie in; 0 where painting them takes longer than runs may."""
+    views = [whole, *(span.view for span in spans)]
+    extent = max(end_of(view) for view in views)
+    painted = sum(math.prod(view.shape) for view in views)
+    return extent if extent <= MAX_PAINTED and painted <= 4 * MAX_PAINTED else 0
+
+
+def _painted(whole: View, spans: Sequence[Span], extent: int) -> tuple[list[int], int]:
+    """``needed`` of many writes: runs that they cut into pieces would each be gone through."""
+    memory = np.zeros(extent, bool)
+    _seen(memory, whole)[...] = True
+    indices = []
+    for index in range(len(spans) - 1, -1, -1):
+        seen = _seen(memory, spans[index].view)
+        if seen.any():
+            indices.append(index)
+            if spans[index].overwrites:
+                seen[...] = False
+    return indices[::-1], int(np.count_nonzero(memory))
+
+
+def _seen(memory: npt.NDArray[np.bool_], view: View) -> npt.NDArray[np.bool_]:
+    return np.ndarray(view.shape, bool, memory, view.offset, view.strides)
+
+
+def end_of(view: View) -> int:
+    """The first place of the memory behind the view; 0 where it has no elements."""
+    if 0 in view.shape:
+        return 0
+    lasts = zip(view.shape, view.strides, strict=True)
+    return view.offset + 1 + sum((size - 1) * stride for size, stride in lasts)

@@ -16,7 +16,13 @@ from tritoninit.layout import DTYPES, PLAIN_TYPES, check_writable
 from tritoninit.plan import Copy, View
 from tritoninit.recipe import Recipe
 from tritoninit.recording.known import Asked, Known
-from tritoninit.recording.targets import RecordError, Target, dtype_name, untyped_storage
+from tritoninit.recording.targets import (
+    RecordError,
+    Target,
+    dtype_name,
+    memories_of,
+    untyped_storage,
+)
 from tritoninit.recording.trace import Event, Memory, Operation, Ref, view_of
 from tritoninit.stream import Key
 
@@ -74,7 +80,18 @@ class Recorder:
         if not isinstance(tensor, Tensor):
             return None
         storage = untyped_storage(tensor)
-        return None if storage is None else self.memories.get(storage._cdata)
+        if storage is not None:
+            return self.memories.get(storage._cdata)
+        with self.ignoring():
+            held = memories_of(tensor)
+        return self.memory(held[0]) if held else None
+
+    def protect(self, target: Target) -> None:
+        """Follow a target that has values, of any layout or class, so that it keeps them."""
+        for held in memories_of(target.tensor):
+            storage = held.untyped_storage()
+            view = View((storage.nbytes() // held.itemsize,), (1,), 0)
+            self.memories[storage._cdata] = Memory(storage, held.dtype, view, target)
 
     def find(self, tensor: object) -> Target | None:
         """The target in whose memory a tensor lies."""

@@ -12,9 +12,10 @@ import torch
 
 from tritoninit.plan import Apply, Copy, View
 from tritoninit.recipe import Constant, Recipe
-from tritoninit.recording.coverage import difference, runs_of
+from tritoninit.recording.coverage import difference, end_of, runs_of
 from tritoninit.recording.targets import Written
 from tritoninit.recording.trace import Event, Operation, Ref
+from tritoninit.region import row_major
 
 Link = tuple[Recipe, Event]
 
@@ -75,6 +76,8 @@ def inside(view: View, whole: View) -> bool:
     """Whether a view lies within another."""
     if view == whole:
         return True
+    if whole.strides == row_major(whole.shape):
+        return not end_of(view) or (view.offset >= whole.offset and end_of(view) <= end_of(whole))
     return not difference(runs_of(view), runs_of(whole)).size
 
 

@@ -94,7 +94,11 @@ class Shadows:
     def __init__(self, modules: dict[nn.Module, str], targets: list[Target]) -> None:
         self.targets = targets
         self.apart = tied_later(modules)
-        self.states = [State.of(module, name) for module, name in modules.items()]
+        self.states = [
+            State.of(module, name)
+            for module, name in modules.items()
+            if not isinstance(module, torch.jit.ScriptModule)  # none of its tensors is on meta
+        ]
         self.real = [(t.tensor, t.tensor.detach()) for t in targets if not t.tensor.is_meta]
         self.grads = [(tensor, tensor.requires_grad) for tensor, _ in self.real]
 

@@ -20,6 +20,7 @@ from tritoninit.plan import View
 from tritoninit.recipe import Recipe
 from tritoninit.recording.trace import view_at
 
+COMPRESSED = (torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.sparse_bsc)
 TABLES = {"parameter": "_parameters", "buffer": "_buffers"}
 
 
@@ -136,6 +137,20 @@ def untyped_storage(tensor: Tensor) -> torch.UntypedStorage | None:
     return tensor.untyped_storage()
 
 
+def memories_of(tensor: Tensor) -> list[Tensor]:
+    """The strided tensors that hold the values of one of any layout or class."""
+    if is_dtensor(tensor):
+        return memories_of(local_of(tensor))
+    if is_traceable_wrapper_subclass(tensor):
+        inner = [getattr(tensor, name) for name in tensor.__tensor_flatten__()[0]]
+        return [memory for held in inner for memory in memories_of(held)]
+    if tensor.layout is torch.sparse_coo:
+        return [tensor._values()]
+    if tensor.layout in COMPRESSED:
+        return [tensor.values()]
+    return [tensor] if tensor.layout is torch.strided and not is_lazy(tensor) else []
+
+
 def find_targets(paths: list[tuple[str, nn.Module]]) -> list[Target]:
     """Every parameter, then every buffer, persistent or not; ties are one target.
 
@@ -144,9 +159,9 @@ def find_targets(paths: list[tuple[str, nn.Module]]) -> list[Target]:
     Names are those of the plain model: the prefixes of wrappers are taken out.
 
     Raises:
-        RecordError: a lazy tensor, a wrapper subclass other than a DTensor on meta, a layout
-            other than strided on meta, two tensors of one name, or two tensors on meta that share
-            memory without being the same object.
+        RecordError: a lazy or fake tensor; on meta a wrapper subclass other than a DTensor, a
+            layout other than strided, or a scripted module's tensor; two tensors of one name; two
+            tensors on meta that share memory without being the same object.
         ValueError: a DTensor on meta with a pending Partial.
     """
     targets: dict[int, Target] = {}
@@ -166,6 +181,11 @@ def find_targets(paths: list[tuple[str, nn.Module]]) -> list[Target]:
                     target.slots.append(slot)
     found = list(targets.values())
     for target in found:
+        if target.tensor.is_meta and isinstance(target.slots[0].module, torch.jit.ScriptModule):
+            raise RecordError(
+                f"{target.name} is on meta in a scripted module, whose tensors cannot be replaced;"
+                " materialize the model before torch.jit.script"
+            )
         if not (type(target.tensor) in PLAIN_TYPES and target.tensor.layout is torch.strided):
             _check_supported(target)
     _check_names_differ(found)
@@ -179,6 +199,11 @@ def _check_supported(target: Target) -> None:
             f"{target.name} of {target.owner} is lazy and has no shape yet; run the model once,"
             " or give the module its sizes, before its values are planned"
         )
+    if _is_fake(target.tensor):
+        raise RecordError(
+            f"{target.name} of {target.owner} is a FakeTensor, which has no values and cannot be"
+            " given any; build the model on meta, outside of the FakeTensorMode"
+        )
     if target.tensor.is_meta and storage_of(target.tensor) is None:
         raise RecordError(
             f"{target.name} of {target.owner} is a {type(target.tensor).__name__} with layout"
@@ -188,6 +213,12 @@ def _check_supported(target: Target) -> None:
 
     if target.tensor.is_meta and is_dtensor(target.tensor):
         sharding_of(target.tensor)
+
+
+def _is_fake(tensor: Tensor) -> bool:
+    from torch._subclasses.fake_tensor import FakeTensor
+
+    return isinstance(tensor, FakeTensor)
 
 
 def _check_names_differ(targets: list[Target]) -> None:

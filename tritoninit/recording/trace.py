@@ -18,10 +18,10 @@ from tritoninit.recipe import Recipe
 from tritoninit.recording.coverage import Span, needed
 from tritoninit.stream import Key
 
-# In-place operations and those with out= that do not read what they write.
+# In-place operations that do not read what they write.
 REPLACING = frozenset(
     {"copy_", "fill_", "normal_", "uniform_", "exponential_", "bernoulli_", "random_", "cauchy_"}
-    | {"geometric_", "log_normal_", "linspace", "arange", "logspace"}
+    | {"geometric_", "log_normal_", "_foreach_zero_", "_foreach_copy_"}
 )
 
 
@@ -45,8 +45,10 @@ class Operation:
 
     @property
     def reads(self) -> list[Ref]:
-        """The values that it depends on."""
-        read = _refs((self.args, tuple(self.kwargs.values())))
+        """The values that it depends on; what is given as ``out=`` is none."""
+        out = {argument.name for argument in self.func._schema.arguments if argument.is_out}
+        named = tuple(value for name, value in self.kwargs.items() if name not in out)
+        read = _refs((self.args, named))
         if self.func.overloadpacket.__name__ not in REPLACING:
             return list(read)
         written = {(id(ref.memory), ref.view) for ref in self.written}
