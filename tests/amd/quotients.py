@@ -23,18 +23,21 @@ def exponent(x: Array) -> Array:
     return held
 
 
+def subnormal(x: Array) -> Array:
+    return (x != 0) & (np.abs(x) < np.finfo(np.float64).tiny)
+
+
 def scale(waves: Waves, step: Instruction) -> None:
     """v_div_scale_f64 result, flags, s0, d, n: s0, which is d or n, scaled where it must be."""
     s0, d, n = (waves.read(operand, "f64") for operand in step.operands[2:])
     s0, d, n = np.broadcast_arrays(s0, d, n)
-    tiny = np.finfo(np.float64).tiny
-    inverse_small, small = np.abs(1 / d) < tiny, np.abs(n / d) < tiny
+    inverse_small, small = subnormal(1 / d), subnormal(n / d)
     is_d, is_n = s0 == d, s0 == n
     up, down = np.ldexp(s0, SCALE), np.ldexp(s0, -SCALE)
     cases = [
         (n == 0) | (d == 0),
         exponent(n) - exponent(d) >= 768,
-        np.abs(d) < tiny,
+        subnormal(d),
         inverse_small & small,
         inverse_small,
         small,
