@@ -66,8 +66,8 @@ mutants: .venv/dev
 ptx: .venv/dev
 	@echo "== PTX"
 	PTX=80 $(BIN)/python -m pytest tests/conformance
-	PTX=90 RSQRT=low $(BIN)/python -m pytest tests/conformance
-	PTX=90 RSQRT=high $(BIN)/python -m pytest tests/conformance
+	PTX=90 ESTIMATES=low $(BIN)/python -m pytest tests/conformance
+	PTX=90 ESTIMATES=high $(BIN)/python -m pytest tests/conformance
 	PTX=100 $(BIN)/python -m pytest tests/conformance
 
 gpu-check:

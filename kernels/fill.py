@@ -4,7 +4,7 @@ import triton
 import triton.language as tl
 
 from .addressing import span_position
-from .tiles import tile_values, tile_zeroed
+from .tiles import rounded, tile_values, tile_zeroed
 
 # Launches differ in every integer: none of them may select a compiled variant.
 UNSPECIALISED = [
@@ -117,7 +117,7 @@ def fill(
             KIND,
             WIDE,
         )
-        values = values.to(out.dtype.element_ty)
+        values = rounded(values, out.dtype.element_ty)
         if STRIDED:
             tl.store(pointers, values, mask=inside)
         elif (at >= 0) & (at + TILE <= length):

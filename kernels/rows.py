@@ -12,7 +12,7 @@ import triton.language as tl
 
 from .addressing import span_position
 from .fill import UNALIGNED, UNSPECIALISED
-from .tiles import tile_values, tile_zeroed
+from .tiles import rounded, tile_values, tile_zeroed
 
 ROWS_UNSPECIALISED = [
     "slots",
@@ -261,7 +261,7 @@ def fill_rows(
             KIND,
             WIDE,
         )
-        values = values.to(out.dtype.element_ty)
+        values = rounded(values, out.dtype.element_ty)
         if ALIGNED and slot + GROUPS <= slots:
             tl.store(pointers, values)
         else:

@@ -24,7 +24,7 @@ import triton
 import triton.language as tl
 
 from .rows import quotient
-from .tiles import tile_values
+from .tiles import rounded, tile_values
 
 
 @triton.jit
@@ -108,7 +108,7 @@ def fill_table(
         values = tile_values(
             start, block, first, lanes, seed, p, period, channels, rows, centre, KIND, False
         )
-        values = values.to(DTYPE)
+        values = rounded(values, DTYPE)
     if (head <= 0) & (end >= TILE):
         tl.store(base + lanes, values)  # unmasked, so that it is vectorised
     else:

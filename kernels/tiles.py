@@ -86,6 +86,21 @@ def tile_values(
 
 
 @triton.jit
+def rounded(values, DTYPE: tl.constexpr):
+    """The values as DTYPE: what is float32 was rounded to that, and is rounded once more.
+
+    AMD's compiler makes one instruction of a multiply-add and the conversion of its result
+    (v_fma_mixlo_f16), and sources disagree on whether that rounds to float32 in between.  An
+    empty piece of assembly, through which it cannot see, keeps the two apart and costs nothing.
+    """
+    if tl.target_info.is_hip() and values.dtype == tl.float32 and DTYPE.primitive_bitwidth == 16:
+        values = tl.inline_asm_elementwise(
+            "", "=v,0", [values], dtype=tl.float32, is_pure=True, pack=1
+        )
+    return values.to(DTYPE)
+
+
+@triton.jit
 def tile_zeroed(
     counter, block, first, lanes, seed, threshold, tie, columns, rows, inside, WIDE: tl.constexpr
 ):

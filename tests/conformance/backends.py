@@ -23,6 +23,7 @@ TORCH = {
     DType.FLOAT16: (torch.float16, torch.int16),
     DType.FLOAT64: (torch.float64, torch.int64),
 }
+AS_CODE = "PTX" in os.environ or "AMD" in os.environ  # see conftest.py
 PATTERN = 0x5A  # every byte of an untouched buffer
 
 Fill = Callable[[torch.Tensor, Region, tuple[int, ...], Recipe, Key, DType], None]
@@ -46,7 +47,7 @@ def _host(backend: host.HostBackend) -> Fill:
 def _triton() -> Fill:
     from tritoninit.backends import triton_
 
-    if not torch.cuda.is_available() and "PTX" not in os.environ:
+    if not torch.cuda.is_available() and not AS_CODE:
         from tests.conformance import interpreter
 
         interpreter.install()
@@ -65,8 +66,8 @@ if importlib.util.find_spec("triton") is not None:
     FILLS["triton"] = _triton()
 else:
     MISSING["triton"] = "not installed"
-# What is tested; as PTX only the kernels, the others have their own run.
-AVAILABLE = ["triton"] if "PTX" in os.environ else list(FILLS)
+# What is tested; as machine code only the kernels, the others have their own run.
+AVAILABLE = ["triton"] if AS_CODE else list(FILLS)
 
 
 def run(

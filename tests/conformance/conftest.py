@@ -1,8 +1,8 @@
-"""Where the Triton backend is tested: on a GPU, else in the interpreter, or as PTX.
+"""Where the Triton backend is tested: on a GPU, else in the interpreter, or as machine code.
 
-With PTX=80, 90 or 100 the kernels are compiled for that architecture and launched as on a GPU, and
-a machine runs their PTX (``tests/ptx/``); RSQRT=low or high makes all its reciprocal roots as small
-or as large as the instruction may.
+With PTX=80, 90 or 100, or AMD=942, the kernels are compiled for that architecture and launched as
+on a GPU, and a machine runs their PTX (``tests/ptx/``) or AMD assembly (``tests/amd/``);
+ESTIMATES=low or high makes what its estimating instructions give as small or as large as it may be.
 """
 
 from __future__ import annotations
@@ -15,15 +15,21 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-PTX = os.environ.get("PTX")
+PTX, AMD = os.environ.get("PTX"), os.environ.get("AMD")
+ESTIMATES = os.environ.get("ESTIMATES", "any")
 COMPILER = os.environ.get("CC", "gcc")
 DEVICE = None
 
-if PTX and shutil.which(COMPILER):
-    from tests.ptx.device import Device
+if PTX and AMD:
+    raise pytest.UsageError("PTX and AMD are two devices, one process has one")
+if (PTX or AMD) and shutil.which(COMPILER):
+    if PTX:
+        from tests.ptx.device import arrange
+    else:
+        from tests.amd.device import arrange
 
-    DEVICE = Device(int(PTX), os.environ.get("RSQRT", "any"))
-elif not PTX and not torch.cuda.is_available():
+    DEVICE = arrange(int(PTX or AMD), ESTIMATES)
+elif not (PTX or AMD) and not torch.cuda.is_available():
     if "triton" in sys.modules and os.environ.get("TRITON_INTERPRET") != "1":
         raise pytest.UsageError("run tests/conformance by itself with TRITON_INTERPRET=1")
     os.environ["TRITON_INTERPRET"] = "1"
@@ -34,12 +40,13 @@ def pytest_report_header() -> str:
 
     where = torch.cuda.get_device_name() if torch.cuda.is_available() else "the interpreter"
     where = f"a machine that runs PTX for sm_{PTX}" if PTX else where
+    where = f"a machine that runs assembly for gfx{AMD}" if AMD else where
     missing = "".join(f"; {name} is not here: {why}" for name, why in MISSING.items())
     return f"conformance: {', '.join(AVAILABLE)} (Triton on {where}){missing}"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    if PTX and DEVICE is None:
+    if (PTX or AMD) and DEVICE is None:
         for item in items:
             item.add_marker(pytest.mark.skip(reason=f"no C compiler {COMPILER}"))
 

@@ -1,24 +1,24 @@
 """On a GPU: the short way of whole tensors is taken, and gives the host's bits.
 
-As PTX its launches are tested, on host memory.
+As machine code its launches are tested, on host memory.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 
+from tests.conformance.backends import AS_CODE
 from tritoninit import Key, init
 from tritoninit.fill import fill
 from tritoninit.layout import DTYPES as NAMES
 from tritoninit.recipe import Dirac, Eye, Normal, Recipe, TruncNormal, Uniform
 
 on_a_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-as_ptx = pytest.mark.skipif("PTX" not in os.environ, reason="of launches as PTX")
+as_code = pytest.mark.skipif(not AS_CODE, reason="of launches as machine code")
 
 CALLS: dict[str, Callable[..., Any]] = {
     "uniform": lambda t, key: init.uniform_(t, -1.0, 2.0, generator=key),
@@ -62,7 +62,7 @@ def test_the_short_way_gives_the_hosts_bits(
     assert taken == [True] * (4 * len(SHAPES))
 
 
-@as_ptx
+@as_code
 @KEYS
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("name", RECIPES)

@@ -16,7 +16,8 @@ struct launch {
 static int something, modules;
 int count, parameters, sizes[PARAMETERS];  /* the test says what the next kernel takes */
 struct launch launches[LAUNCHES];
-int (*run)(size_t function, unsigned programs, void **values);  /* returns a CUresult */
+/* returns a CUresult */
+int (*run)(size_t function, unsigned programs, unsigned threads, unsigned shared, void **values);
 
 CUresult cuLaunchKernelEx(const CUlaunchConfig *c, CUfunction f, void **values, void **extra) {
   struct launch *l = &launches[count++ % LAUNCHES];
@@ -25,7 +26,8 @@ CUresult cuLaunchKernelEx(const CUlaunchConfig *c, CUfunction f, void **values, 
   l->grid[0] = c->gridDimX, l->grid[1] = c->gridDimY, l->grid[2] = c->gridDimZ;
   l->block[0] = c->blockDimX, l->block[1] = c->blockDimY, l->block[2] = c->blockDimZ;
   for (int i = 0; i < parameters; i++) memcpy(l->parameters[i], values[i], sizes[i]);
-  return run ? run(l->function, c->gridDimX, values) : CUDA_SUCCESS;
+  if (!run) return CUDA_SUCCESS;
+  return run(l->function, c->gridDimX, c->blockDimX, c->sharedMemBytes, values);
 }
 
 CUresult cuPointerGetAttribute(void *out, CUpointer_attribute a, CUdeviceptr pointer) {

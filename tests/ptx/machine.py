@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.ptx.lanes import Lanes, Memory
+from tests.machine.memory import Memory
+from tests.ptx.lanes import Lanes
 from tests.ptx.operations import OPERATIONS
 from tests.ptx.program import Instruction, Program
 
@@ -28,13 +29,23 @@ class Machine:
         branches = [step for step in program.code if step.parts[0] == BRANCH]
         self._targets = {program.labels[str(step.operands[0])] for step in branches}
 
-    def launch(self, programs: int, parameters: dict[str, bytes]) -> None:
-        """Run a grid of ``programs``.
+    @property
+    def threads(self) -> int:
+        return self.program.threads
+
+    @property
+    def sizes(self) -> list[int]:
+        """Bytes of each parameter."""
+        return list(self.program.parameters.values())
+
+    def launch(self, programs: int, values: list[bytes]) -> None:
+        """Run a grid of ``programs``; ``values`` are the parameters.
 
         Raises:
             KeyError: an instruction that is not in ``OPERATIONS``.
             ValueError: an access that would fail, or a barrier that would not end.
         """
+        parameters = dict(zip(self.program.parameters, values, strict=True))
         most = max(1, LANES // self.program.threads)
         for first in range(0, programs, most):
             count = min(most, programs - first)

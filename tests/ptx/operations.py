@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tests.machine.memory import Array
 from tests.ptx.accesses import ACCESSES, Operands, Operation
-from tests.ptx.lanes import Array, Lanes, dtype_of, width_of
+from tests.ptx.lanes import Lanes, dtype_of, width_of
 
 
 def simple(compute: Callable[..., Any]) -> Operation:

@@ -8,7 +8,7 @@ import shutil
 import numpy as np
 import pytest
 
-from tests.ptx.lanes import Memory, build
+from tests.machine.memory import Memory, build
 from tests.ptx.machine import Machine
 from tests.ptx.program import parse
 
@@ -53,7 +53,7 @@ def run(
 """
     machine = Machine(parse(ptx), memory, shared=1024, rsqrt=rsqrt)
     address = held.ctypes.data
-    machine.launch(programs, {"kernel_param_0": address.to_bytes(8, "little")})
+    machine.launch(programs, [address.to_bytes(8, "little")])
     return held
 
 

@@ -1,4 +1,4 @@
-/* Memory at any address for the lanes of a machine, and float32 fma by the C library. */
+/* Memory at any address for the lanes of a machine, and fma by the C library. */
 
 #include <math.h>
 #include <stddef.h>
@@ -32,4 +32,8 @@ void add(size_t n, const uint64_t *address, const uint8_t *on, const uint64_t *i
 
 void fused(size_t n, const float *a, const float *b, const float *c, float *out) {
   for (size_t i = 0; i < n; i++) out[i] = fmaf(a[i], b[i], c[i]);
+}
+
+void fused_double(size_t n, const double *a, const double *b, const double *c, double *out) {
+  for (size_t i = 0; i < n; i++) out[i] = fma(a[i], b[i], c[i]);
 }
