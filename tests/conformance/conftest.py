@@ -19,11 +19,15 @@ PTX = os.environ.get("PTX")
 COMPILER = os.environ.get("CC", "gcc")
 DEVICE = None
 
+# Asked before the driver's stand-in is loaded, which torch would take for a broken driver; torch
+# keeps the answer.
+HAS_CUDA = torch.cuda.is_available()
+
 if PTX and shutil.which(COMPILER):
     from tests.ptx.device import Device
 
     DEVICE = Device(int(PTX), os.environ.get("RSQRT", "any"))
-elif not PTX and not torch.cuda.is_available():
+elif not PTX and not HAS_CUDA:
     if "triton" in sys.modules and os.environ.get("TRITON_INTERPRET") != "1":
         raise pytest.UsageError("run tests/conformance by itself with TRITON_INTERPRET=1")
     os.environ["TRITON_INTERPRET"] = "1"
@@ -32,7 +36,7 @@ elif not PTX and not torch.cuda.is_available():
 def pytest_report_header() -> str:
     from tests.conformance.backends import AVAILABLE, MISSING
 
-    where = torch.cuda.get_device_name() if torch.cuda.is_available() else "the interpreter"
+    where = torch.cuda.get_device_name() if HAS_CUDA else "the interpreter"
     where = f"a machine that runs PTX for sm_{PTX}" if PTX else where
     missing = "".join(f"; {name} is not here: {why}" for name, why in MISSING.items())
     return f"conformance: {', '.join(AVAILABLE)} (Triton on {where}){missing}"
