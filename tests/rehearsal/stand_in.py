@@ -18,7 +18,7 @@ from torch.overrides import TorchFunctionMode
 
 CUDA = torch.device("cuda", 0)
 CPU = torch.device("cpu")
-TOLD = ("benchmarks.", "__main__")  # modules
+TOLD = "benchmarks."
 IS_CUDA, DEVICE = (getattr(torch.Tensor, name).__get__ for name in ("is_cuda", "device"))
 
 
