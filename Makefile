@@ -75,7 +75,8 @@ gpu-check:
 	$(PYTHON) benchmarks/requirements.py
 	$(PYTHON) $(INSTALL_SELF)
 	@echo "== conformance on the GPU"
-	$(PYTHON) -m pytest -W default tests/conformance tests/golden
+	$(PYTHON) -m pytest -W default $$($(PYTHON) -c 'import xdist; print("-n 8")' 2>/dev/null) \
+		tests/conformance tests/golden
 	@echo "== benchmarks"
 	benchmarks/run $(PYTHON) "$(RESULTS)"
 

@@ -9,13 +9,14 @@ bits (torch 2.9), which swapped elements leave as it is.
 from __future__ import annotations
 
 import sys
-from typing import Any
+from functools import partial
 
 import torch
 from torch import Tensor
 
 import tritoninit
 from benchmarks import common
+from benchmarks.cases import Cases, Row
 from benchmarks.timing import Contestant, Timing, as_json, duration, interleave
 from tritoninit.backends.digest import digest
 from tritoninit.backends.numpy_ import NumpyBackend
@@ -50,30 +51,34 @@ def measure(tensor: Tensor, bits: Tensor, quick: bool) -> dict[str, Timing]:
     return interleave(contestants, tensor.device, quick)
 
 
+def timed(dtype: str, numel: int, device: torch.device, quick: bool) -> tuple[Row, str]:
+    """The row of a tensor, and its line on the terminal."""
+    bits = torch.randint(-(2**15), 2**15, (numel,), dtype=DTYPES[dtype], device=device)
+    bits &= 0x3FFF  # finite numbers
+    tensor = bits.view(getattr(torch, dtype))
+    timings = measure(tensor, bits, quick)
+    nbytes = numel * tensor.itemsize
+    columns = (
+        f"{name} {duration(t.median_s)} ({nbytes / t.median_s / 1e9:.3g} GB/s)"
+        for name, t in timings.items()
+    )
+    row = {"dtype": dtype, "shape": [numel], "timings": as_json(timings)}
+    return row, "  ".join((f"{dtype:9} 2^{numel.bit_length() - 1:<3}", *columns))
+
+
 def main() -> None:
     """Check, time, print, and write the file."""
     options = common.parser("The fingerprint beside read-only passes").parse_args()
     device = common.apply(options)
+    run = Cases("fingerprint", options, device)
     for dtype in DTYPES:
         check(device, dtype)
-    facts = common.environment(device)
-    print(common.describe(facts))
-    results: list[dict[str, Any]] = []
-    for dtype, integers in DTYPES.items():
+    run.announce()
+    for dtype in DTYPES:
         for numel in QUICK_SIZES if options.quick else SIZES[device.type]:
-            bits = torch.randint(-(2**15), 2**15, (numel,), dtype=integers, device=device)
-            bits &= 0x3FFF  # finite numbers
-            tensor = bits.view(getattr(torch, dtype))
-            timings = measure(tensor, bits, options.quick)
-            nbytes = numel * tensor.itemsize
-            columns = (
-                f"{name} {duration(t.median_s)} ({nbytes / t.median_s / 1e9:.3g} GB/s)"
-                for name, t in timings.items()
-            )
-            print(f"{dtype:9} 2^{numel.bit_length() - 1:<3}", "  ".join(columns), flush=True)
-            results.append({"dtype": dtype, "shape": [numel], "timings": as_json(timings)})
-    document = {"benchmark": "fingerprint", "environment": facts, "quick": options.quick}
-    common.write_json(options.json, {**document, "results": results})
+            case = f"{dtype} 2^{numel.bit_length() - 1}"
+            run.run(case, partial(timed, dtype, numel, device, options.quick))
+    run.conclude()
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,7 +19,8 @@ from torch import nn
 
 import tritoninit
 from benchmarks import common, gate
-from benchmarks.timing import Contestant, as_json, duration, interleave
+from benchmarks.cases import Cases, Row
+from benchmarks.timing import Contestant, as_json, duration, interleave, runnable
 from tritoninit.demo_model import HEAD, STD, Llama, build
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -97,6 +99,30 @@ def filled(model: Llama, device: torch.device) -> None:
             tensor.fill_(0.5)
 
 
+def measure(
+    workload: str, layers: int, dtype: torch.dtype, device: torch.device, run: Cases
+) -> tuple[Row, str]:
+    """The timings of every contestant, and their lines on the terminal."""
+    init_fn = WORKLOADS[workload]
+    held = Held(layers, dtype)
+    contestants = [
+        held.contestant(
+            "tritoninit.materialize",
+            lambda m: tritoninit.materialize(m, device, seed=0, init_fn=init_fn),
+        ),
+        held.contestant("to_empty, torch.nn.init", lambda m: initialise(m, device, init_fn)),
+        held.contestant("to_empty, fill_", lambda m: filled(m, device)),
+    ]
+    contestants = runnable(contestants, run.skipped, workload)
+    timings = interleave(contestants, device, run.quick)
+    lines = (
+        f"{workload:18}{contestant:24}{duration(timing.median_s):>10}"
+        f"{run.facts['bytes'] / timing.median_s / 1e9:>9.3g} GB/s  {timing.rounds} rounds"
+        for contestant, timing in timings.items()
+    )
+    return {"workload": workload, "timings": as_json(timings)}, "\n".join(lines)
+
+
 def main() -> None:
     """Check, time, print, and write the file."""
     parser = common.parser("A whole model from meta")
@@ -104,54 +130,25 @@ def main() -> None:
     parser.add_argument("--dtype", choices=DTYPES, help="default: float32 on CPU, else bfloat16")
     options = parser.parse_args()
     device = common.apply(options)
+    run = Cases("model", options, device)
     name = options.dtype or {"cpu": "float32", "cuda": "bfloat16"}[device.type]
     dtype = DTYPES[name]
     layers = 1 if options.quick else options.layers or LAYERS[device.type]
     gate.check(device, [dtype], gate.SHAPE[0] * gate.SHAPE[1])
     check_model(device, dtype)
-    facts = common.environment(device)
-    print(common.describe(facts))
+    run.announce()
     shown = tritoninit.plan(build(WIDTH, layers, False, dtype), seed=0)
     print(f"{shown.numel / 1e6:.1f} M elements, {len(shown.fills)} tensors, {name}")
-    results = []
-    for workload, init_fn in WORKLOADS.items():
-        held = Held(layers, dtype)
-        timings = interleave(
-            [
-                held.contestant(
-                    "tritoninit.materialize",
-                    lambda m, f=init_fn: tritoninit.materialize(m, device, seed=0, init_fn=f),
-                ),
-                held.contestant(
-                    "to_empty, torch.nn.init", lambda m, f=init_fn: initialise(m, device, f)
-                ),
-                held.contestant("to_empty, fill_", lambda m: filled(m, device)),
-            ],
-            device,
-            options.quick,
-        )
-        for contestant, timing in timings.items():
-            rate = shown.nbytes / timing.median_s / 1e9
-            print(
-                f"{workload:18}{contestant:24}{duration(timing.median_s):>10}{rate:>9.3g} GB/s"
-                f"  {timing.rounds} rounds",
-                flush=True,
-            )
-        results.append({"workload": workload, "timings": as_json(timings)})
-    common.write_json(
-        options.json,
-        {
-            "benchmark": "model",
-            "environment": facts,
-            "quick": options.quick,
-            "dtype": name,
-            "layers": layers,
-            "elements": shown.numel,
-            "tensors": len(shown.fills),
-            "bytes": shown.nbytes,
-            "results": results,
-        },
-    )
+    run.facts = {
+        "dtype": name,
+        "layers": layers,
+        "elements": shown.numel,
+        "tensors": len(shown.fills),
+        "bytes": shown.nbytes,
+    }
+    for workload in WORKLOADS:
+        run.run(workload, partial(measure, workload, layers, dtype, device, run))
+    run.conclude()
 
 
 if __name__ == "__main__":

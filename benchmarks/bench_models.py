@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,8 +20,9 @@ from torch import nn
 
 import tritoninit
 from benchmarks import common, gate
+from benchmarks.cases import Cases, Row
 from benchmarks.models import WORKLOADS, Decoder, ResNet, Workload, init
-from benchmarks.timing import Contestant, Timing, as_json, busy, duration, interleave
+from benchmarks.timing import Contestant, Timing, as_json, busy, duration, interleave, runnable
 
 SHARE = 0.85  # of the free memory
 TINY = (
@@ -73,9 +75,22 @@ def check(device: torch.device) -> None:
     print(f"conformance gate passed on {device}", flush=True)
 
 
+def kernels(
+    contestants: list[Contestant], device: torch.device, where: str, skipped: dict[str, str]
+) -> dict[str, float | None]:
+    """``busy`` of every contestant; timings are not lost where the profiler fails."""
+    found = {}
+    for contestant in contestants:
+        try:
+            found[contestant.name] = busy(contestant, device)
+        except Exception as error:
+            skipped[f"busy of {contestant.name}, {where}"] = common.reason(error)
+    return found
+
+
 def measure(
-    workload: Workload, device: torch.device, quick: bool
-) -> tuple[dict[str, Any], dict[str, Timing]]:
+    workload: Workload, device: torch.device, quick: bool, skipped: dict[str, str]
+) -> tuple[Row, str]:
     """What a workload is made of, and the timings of every contestant."""
     model = workload.sizes.build(getattr(torch, workload.dtype))
     held = Held(model)
@@ -88,6 +103,7 @@ def measure(
         held.contestant("to_empty, torch.nn.init", lambda m: loop(m, device, nn.init)),
         held.contestant("to_empty, fill_", lambda m: filled(m, device)),
     ]
+    contestants = runnable(contestants, skipped, workload.name)
     timings = interleave(contestants, device, quick)
     planning = held.contestant("plan", lambda m: tritoninit.plan(m, seed=0, init_fn=init))
     timings |= interleave([planning], torch.device("cpu"), quick)
@@ -99,28 +115,28 @@ def measure(
         "tensors": len(tensors),
         "elements": sum(tensor.numel() for tensor in tensors),
         "bytes": sum(tensor.nbytes for tensor in tensors),
-        "busy_s": {c.name: busy(c, device) for c in contestants},
+        "busy_s": kernels(contestants, device, workload.name, skipped),
     }
     model.to("meta")
-    return described, timings
+    return {**described, "timings": as_json(timings)}, lines(described, timings)
 
 
-def show(described: dict[str, Any], timings: dict[str, Timing]) -> None:
+def lines(described: Row, timings: dict[str, Timing]) -> str:
     """Some rows on the terminal."""
-    print(
+    found = [
         f"{described['workload']}: {described['elements'] / 1e6:.5g} M elements in"
         f" {described['tensors']} tensors, {described['dtype']}, {described['sizes']}"
-    )
+    ]
     ours = timings["tritoninit.materialize"].median_s
     for name, timing in timings.items():
         rate = described["bytes"] / timing.median_s / 1e9
         kernels = described["busy_s"].get(name)
-        print(
+        found.append(
             f"  {name:26}{duration(timing.median_s):>10}{rate:>9.3g} GB/s"
             f"{timing.median_s / ours:>8.2f}x  {timing.rounds} rounds"
-            + (f"  busy {duration(kernels)}" if kernels else ""),
-            flush=True,
+            + (f"  busy {duration(kernels)}" if kernels else "")
         )
+    return "\n".join(found)
 
 
 def main() -> None:
@@ -129,23 +145,16 @@ def main() -> None:
     names = [workload.name for workload in WORKLOADS]
     parser.add_argument("--only", choices=names, help="one of the models")
     options = parser.parse_args()
-    deadline = common.Deadline(options.seconds)
     device = common.apply(options)
+    run = Cases("models", options, device)
     check(device)
-    facts = common.environment(device)
-    print(common.describe(facts))
+    run.announce()
     most = int(SHARE * common.memory(device))
-    skipped: dict[str, str] = {}
-    results: list[dict[str, Any]] = []
     for workload in WORKLOADS:
-        if options.only not in (None, workload.name) or deadline.passed(workload.name, skipped):
-            continue
-        scaled = workload.scaled("cpu" if options.quick else device.type, most)
-        described, timings = measure(scaled, device, options.quick)
-        show(described, timings)
-        results.append({**described, "timings": as_json(timings)})
-        document = {"benchmark": "models", "environment": facts, "quick": options.quick}
-        common.write_json(options.json, {**document, "not_timed": skipped, "results": results})
+        if options.only in (None, workload.name):
+            scaled = workload.scaled("cpu" if options.quick else device.type, most)
+            run.run(workload.name, partial(measure, scaled, device, options.quick, run.skipped))
+    run.conclude()
 
 
 if __name__ == "__main__":

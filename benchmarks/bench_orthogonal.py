@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import sys
 import tracemalloc
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,7 +19,8 @@ from torch import Tensor
 
 import tritoninit
 from benchmarks import common
-from benchmarks.timing import Contestant, Timing, as_json, duration, interleave
+from benchmarks.cases import Cases, Row
+from benchmarks.timing import Contestant, Timing, as_json, duration, interleave, runnable
 from tritoninit import Key, init
 from tritoninit.orthogonal import Matrix, fill_matrices
 
@@ -77,7 +79,7 @@ def memory(tensors: list[Tensor]) -> int:
         tracemalloc.stop()
 
 
-def measure(tensors: list[Tensor], quick: bool) -> dict[str, Timing]:
+def measure(tensors: list[Tensor], quick: bool, skipped: dict[str, str]) -> dict[str, Timing]:
     """One call a tensor, and of several tensors also a single call for all."""
 
     def loop(module: Any) -> None:
@@ -91,44 +93,45 @@ def measure(tensors: list[Tensor], quick: bool) -> dict[str, Timing]:
     if len(tensors) > 1:
         matrices = [Matrix(tensor, 1.0, KEY.fold_in(i)) for i, tensor in enumerate(tensors)]
         contestants.append(Contestant("together", lambda: fill_matrices(matrices)))
-    return interleave(contestants, tensors[0].device, quick)
+    where = f"{len(tensors)} of {'x'.join(map(str, tensors[0].shape))}"
+    return interleave(runnable(contestants, skipped, where), tensors[0].device, quick)
+
+
+def timed(
+    count: int, shape: Shape, device: torch.device, quick: bool, skipped: dict[str, str]
+) -> tuple[Row, str]:
+    """The row of ``count`` matrices, and its line on the terminal."""
+    tensors = [torch.empty(shape, device=device) for _ in range(count)]
+    timings = measure(tensors, quick, skipped)
+    held = memory(tensors)
+    ours = timings["together" if count > 1 else "tritoninit"].median_s
+    torchs = timings["torch.nn.init"].median_s if "torch.nn.init" in timings else math.nan
+    long, short = max(shape), min(shape)
+    operations = count * (2 * long * short**2 - 2 * short**3 / 3)
+    columns = (
+        f"{count:4} of {'x'.join(map(str, shape)):>11}",
+        f"{torchs / ours:6.2f}x",
+        f"{operations / ours / 1e9:8.4g} GFLOP/s",
+        f"{held / (count * math.prod(shape)):6.3g} B an element",
+        *(f"{name} {duration(t.median_s)}" for name, t in timings.items()),
+    )
+    row: Row = dict(count=count, dtype="float32", shape=list(shape), timings=as_json(timings))
+    return row | {"memory_bytes": held, "operations": operations}, "  ".join(columns)
 
 
 def main() -> None:
     """Check, time, print, and write the file."""
     options = common.parser("orthogonal_ beside torch.nn.init's").parse_args()
-    deadline = common.Deadline(options.seconds)
     device = common.apply(options)
+    run = Cases("orthogonal", options, device)
     check(device)
-    facts = common.environment(device)
-    print(common.describe(facts))
+    run.announce()
     single = QUICK_SHAPES if options.quick else SHAPES + LARGEST[device.type]
     many = QUICK_MANY if options.quick else MANY
-    skipped: dict[str, str] = {}
-    results: list[dict[str, Any]] = []
     for count, shape in [(1, shape) for shape in single] + many:
-        if deadline.passed(f"{count} of {'x'.join(map(str, shape))}", skipped):
-            continue
-        tensors = [torch.empty(shape, device=device) for _ in range(count)]
-        timings = measure(tensors, options.quick)
-        held = memory(tensors)
-        ours = timings["together" if count > 1 else "tritoninit"].median_s
-        long, short = max(shape), min(shape)
-        operations = count * (2 * long * short**2 - 2 * short**3 / 3)
-        columns = (f"{name} {duration(t.median_s)}" for name, t in timings.items())
-        print(
-            f"{count:4} of {'x'.join(map(str, shape)):>11}",
-            f"{timings['torch.nn.init'].median_s / ours:6.2f}x",
-            f"{operations / ours / 1e9:8.4g} GFLOP/s",
-            f"{held / (count * math.prod(shape)):6.3g} B an element",
-            *columns,
-            sep="  ",
-            flush=True,
-        )
-        row = dict(count=count, dtype="float32", shape=list(shape), timings=as_json(timings))
-        results.append(row | {"memory_bytes": held, "operations": operations})
-    document = {"benchmark": "orthogonal", "environment": facts, "quick": options.quick}
-    common.write_json(options.json, {**document, "not_timed": skipped, "results": results})
+        case = f"{count} of {'x'.join(map(str, shape))}"
+        run.run(case, partial(timed, count, shape, device, options.quick, run.skipped))
+    run.conclude()
 
 
 if __name__ == "__main__":

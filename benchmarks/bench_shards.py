@@ -9,15 +9,16 @@ shape; ``fill_`` on the part's memory is the ceiling.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 
 from benchmarks import common, gate
 from benchmarks.bench_single import DTYPES, dtypes
+from benchmarks.cases import Cases, Row
 from benchmarks.timing import Contestant, Timing, as_json, duration, interleave
 from tritoninit import Key, init
 
@@ -87,30 +88,18 @@ def line(case: Case, timings: dict[str, Timing]) -> str:
     )
 
 
-def document(
-    options: argparse.Namespace,
-    facts: dict[str, Any],
-    skipped: dict[str, str],
-    results: list[tuple[Case, dict[str, Timing]]],
-) -> dict[str, Any]:
-    """The JSON file, of the cases so far."""
-    return {
-        "benchmark": "shards",
-        "environment": facts,
-        "quick": options.quick,
-        "not_timed": skipped,
-        "results": [
-            {
-                "op": case.op,
-                "layout": case.layout,
-                "dtype": case.dtype,
-                "global_shape": (case.size, case.size),
-                "shape": case.sizes,
-                "timings": as_json(timings),
-            }
-            for case, timings in results
-        ],
+def timed(case: Case, device: torch.device, quick: bool) -> tuple[Row, str]:
+    """The row of a case, and its line on the terminal."""
+    timings = measure(case, device, quick)
+    row = {
+        "op": case.op,
+        "layout": case.layout,
+        "dtype": case.dtype,
+        "global_shape": (case.size, case.size),
+        "shape": case.sizes,
+        "timings": as_json(timings),
     }
+    return row, line(case, timings)
 
 
 def check(device: torch.device, names: list[str], size: int) -> None:
@@ -129,28 +118,22 @@ def main() -> None:
     parser = common.parser("Parts of a sharded matrix beside contiguous tensors")
     parser.add_argument("--dtypes", type=dtypes, default="float32,bfloat16", help="some dtypes")
     options = parser.parse_args()
-    deadline = common.Deadline(options.seconds)
     device = common.apply(options)
+    run = Cases("shards", options, device)
     size = QUICK_SIZE if options.quick else SIZE[device.type]
     check(device, options.dtypes, size)
-    facts = common.environment(device)
-    print(common.describe(facts))
+    run.announce()
     print(
         f"{'':15}{'':10}{f'part of {size} x {size}':30}{'shape':>11}{'part':>10}{'contiguous':>12}"
         f"{'ratio':>8}{'M/s':>10}{'fill_':>7}  rounds"
     )
-    skipped: dict[str, str] = {}
-    results: list[tuple[Case, dict[str, Timing]]] = []
     for dtype in options.dtypes:
         for op in FILLS:
             for layout in LAYOUTS:
                 case = Case(op, layout, dtype, size)
-                if deadline.passed(f"{op} {dtype}, {layout}", skipped):
-                    continue
-                timings = measure(case, device, options.quick)
-                print(line(case, timings), flush=True)
-                results.append((case, timings))
-                common.write_json(options.json, document(options, facts, skipped, results))
+                label = f"{op} {dtype}, {layout}"
+                run.run(label, partial(timed, case, device, options.quick))
+    run.conclude()
 
 
 if __name__ == "__main__":

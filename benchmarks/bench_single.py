@@ -13,6 +13,7 @@ import math
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -21,6 +22,7 @@ from torch import Tensor
 
 import tritoninit
 from benchmarks import common, gate, peers
+from benchmarks.cases import Cases, Row
 from benchmarks.timing import Contestant, Timing, as_json, duration, interleave, runnable
 
 SIZES = {
@@ -31,6 +33,8 @@ QUICK_SIZES = "2^0,2^8,2^16,2^20"
 FEW = "2^0,2^10,2^20,2^26"  # of 16-bit floats on a CPU, and on a GPU of float16 alone
 SHARE = 4  # of the memory, for the tensor: torch's trunc_normal_ takes three times as much beside
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+LARGE = (1 << 28, 1 << 30)  # elements: of these a GPU's figures are read first
+SAMPLERS = ("uniform_", "normal_", "trunc_normal_")
 Fill = Callable[[ModuleType, Tensor], Any]
 
 SIZED: dict[str, Fill] = {
@@ -107,8 +111,18 @@ def sizes_of(options: argparse.Namespace, device: torch.device, dtype: str) -> l
     return [numel for numel in options.sizes or sizes(usual) if numel <= most]
 
 
+def is_wanted_first(case: Case) -> bool:
+    """Whether a target is read off a case (``targets.py``), should the time not suffice for all."""
+    numel = math.prod(case.shape)
+    if case.dtype == "float16" or case.op == "orthogonal_":
+        return False
+    if case.op in SHAPED:
+        return case.dtype == "float32" and case.shape == SHAPES[case.op][-1]
+    return case.op in SAMPLERS and numel in LARGE
+
+
 def cases(options: argparse.Namespace, device: torch.device) -> list[Case]:
-    """Every case of this run, in the order of the table."""
+    """Every case of this run, in the order of the table, but on a GPU what is wanted first."""
     found = []
     for dtype in options.dtypes:
         counts = sizes_of(options, device, dtype)
@@ -119,20 +133,20 @@ def cases(options: argparse.Namespace, device: torch.device) -> list[Case]:
                 continue  # torch's QR has no 16-bit dtypes
             shapes = (QUICK_SHAPES if options.quick else SHAPES)[op]
             found += [Case(op, shape, dtype, fill) for shape in shapes]
+    if device.type == "cuda":
+        found.sort(key=is_wanted_first, reverse=True)
     return found
 
 
-def measure(case: Case, memory: Tensor, quick: bool, skipped: dict[str, str]) -> dict[str, Timing]:
+def measure(case: Case, tensor: Tensor, quick: bool, skipped: dict[str, str]) -> dict[str, Timing]:
     """The timings of every contestant on the same memory."""
-    tensor = memory[: math.prod(case.shape)].view(case.shape)
     contestants = [
         Contestant("tritoninit", lambda: case.fill(tritoninit.init, tensor)),
         Contestant("torch.nn.init", lambda: case.fill(torch.nn.init, tensor)),
         Contestant("fill_", lambda: tensor.fill_(0.5)),
         *peers.contestants(case.op, tensor, skipped),
     ]
-    if tensor.is_cuda:
-        contestants = runnable(contestants, skipped, str(case))
+    contestants = runnable(contestants, skipped, str(case))
     return interleave(contestants, tensor.device, quick)
 
 
@@ -156,46 +170,29 @@ def line(case: Case, timings: dict[str, Timing]) -> str:
     )
 
 
-def slowest(results: list[tuple[Case, dict[str, Timing]]]) -> str:
+def slowest(results: list[Row]) -> str:
     """How often, and by how much at most, torch.nn.init is faster."""
-    gaps = [
-        (timings["tritoninit"].median_s - timings["torch.nn.init"].median_s, case)
-        for case, timings in results
-        if "torch.nn.init" in timings
-    ]
+    gaps = []
+    for row in results:
+        ours, torchs = (row["timings"].get(name) for name in ("tritoninit", "torch.nn.init"))
+        if torchs:
+            gaps.append((ours["median_s"] - torchs["median_s"], row))
     behind = [gap for gap, _ in gaps if gap > 0]
     if not behind:
         return f"faster than torch.nn.init in all {len(gaps)} cases"
-    gap, case = max(gaps, key=lambda pair: pair[0])
+    gap, row = max(gaps, key=lambda pair: pair[0])
     return (
         f"slower than torch.nn.init in {len(behind)} of {len(gaps)} cases, by"
         f" {duration(statistics.median(behind))} at the median and {duration(gap)} at most"
-        f" ({case})"
+        f" ({row['op']} {row['dtype']} {'x'.join(map(str, row['shape']))})"
     )
 
 
-def document(
-    options: argparse.Namespace,
-    facts: dict[str, Any],
-    skipped: dict[str, str],
-    results: list[tuple[Case, dict[str, Timing]]],
-) -> dict[str, Any]:
-    """The JSON file, of the cases so far."""
-    return {
-        "benchmark": "single",
-        "environment": facts,
-        "quick": options.quick,
-        "not_timed": skipped,
-        "results": [
-            {
-                "op": case.op,
-                "dtype": case.dtype,
-                "shape": case.shape,
-                "timings": as_json(timings),
-            }
-            for case, timings in results
-        ],
-    }
+def timed(case: Case, tensor: Tensor, quick: bool, skipped: dict[str, str]) -> tuple[Row, str]:
+    """The row of a case, and its line on the terminal."""
+    timings = measure(case, tensor, quick, skipped)
+    row = {"op": case.op, "dtype": case.dtype, "shape": case.shape, "timings": as_json(timings)}
+    return row, line(case, timings)
 
 
 def main() -> None:
@@ -204,38 +201,26 @@ def main() -> None:
     parser.add_argument("--sizes", type=sizes, help="elements, such as 2^20,2^26")
     parser.add_argument("--dtypes", type=dtypes, help=f"default: {','.join(DTYPES)}")
     options = parser.parse_args()
-    deadline = common.Deadline(options.seconds)
     device = common.apply(options)
+    run = Cases("single", options, device)
     if options.dtypes is None:
         options.dtypes = list(DTYPES)
     todo = cases(options, device)
     for name in options.dtypes:
         most = max(math.prod(case.shape) for case in todo if case.dtype == name)
         gate.check(device, [DTYPES[name]], most)
-    facts = common.environment(device)
-    print(common.describe(facts))
+    run.announce()
     print(
         f"{'':17}{'':9}{'shape':>13}{'ours':>10}{'torch':>10}{'ratio':>9}{'M/s':>10}{'GB/s':>9}"
         f"{'fill_':>7}  rounds (ours/torch)"
     )
-    skipped: dict[str, str] = {}
-    results: list[tuple[Case, dict[str, Timing]]] = []
-    memory = torch.empty(0)
+    room = max(math.prod(case.shape) * DTYPES[case.dtype].itemsize for case in todo)
+    memory = torch.empty(room, dtype=torch.uint8, device=device)
     for case in todo:
-        if deadline.passed(str(case), skipped):
-            continue
-        dtype = DTYPES[case.dtype]
-        if memory.dtype != dtype or not memory.numel():
-            most = max(math.prod(other.shape) for other in todo if other.dtype == case.dtype)
-            memory = torch.empty(0)  # give the last dtype's back first
-            memory = torch.empty(most, dtype=dtype, device=device)
-        timings = measure(case, memory, options.quick, skipped)
-        print(line(case, timings), flush=True)
-        results.append((case, timings))
-        common.write_json(options.json, document(options, facts, skipped, results))
-    print(slowest(results))
-    for peer, reason in skipped.items():
-        print(f"not timed: {peer}: {reason}")
+        part = memory.view(DTYPES[case.dtype])[: math.prod(case.shape)].view(case.shape)
+        run.run(str(case), partial(timed, case, part, options.quick, run.skipped))
+    print(slowest(run.results))
+    run.conclude()
 
 
 if __name__ == "__main__":

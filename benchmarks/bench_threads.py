@@ -17,6 +17,7 @@ from torch import Tensor
 
 from benchmarks import common, gate
 from benchmarks.bench_single import DTYPES
+from benchmarks.cases import Cases, Row
 from benchmarks.timing import Contestant, as_json, duration, interleave
 from tritoninit import init
 
@@ -38,43 +39,41 @@ def counts() -> list[int]:
     return [*(1 << n for n in range(cores.bit_length()) if 1 << n < cores), cores]
 
 
+def timed(op: str, dtype: str, quick: bool) -> tuple[Row, str]:
+    """The row of a fill, and its line on the terminal."""
+    numel = QUICK_SIZE if quick else SIZES.get(op, 1 << 26)
+    side = 1 << numel.bit_length() // 2
+    tensor = torch.empty(numel // side, side, dtype=DTYPES[dtype])
+    usual = torch.get_num_threads()
+    contestants = [
+        Contestant(
+            f"{threads} threads",
+            partial(FILLS[op], tensor),
+            prepare=partial(torch.set_num_threads, threads),
+        )
+        for threads in counts()
+    ]
+    timings = interleave(contestants, tensor.device, quick)
+    torch.set_num_threads(usual)
+    one = timings["1 threads"].median_s
+    columns = (
+        f"{name} {duration(t.median_s)} ({one / t.median_s:.2f}x)" for name, t in timings.items()
+    )
+    row = {"op": op, "dtype": dtype, "shape": list(tensor.shape), "timings": as_json(timings)}
+    return row, "  ".join((f"{op:15}{dtype:10}{numel:>10}", *columns))
+
+
 def main() -> None:
     """Check, time, print, and write the file."""
     options = common.parser("Fills on several threads").parse_args()
-    deadline = common.Deadline(options.seconds)
     device = torch.device("cpu")
+    run = Cases("threads", options, device)
     gate.check(device, [DTYPES[name] for name in NAMES], QUICK_SIZE)
-    facts = common.environment(device)
-    print(common.describe(facts))
-    skipped: dict[str, str] = {}
-    results: list[dict[str, Any]] = []
+    run.announce()
     for dtype in NAMES:
-        for op, fill in FILLS.items():
-            if deadline.passed(f"{op} {dtype}", skipped):
-                continue
-            numel = QUICK_SIZE if options.quick else SIZES.get(op, 1 << 26)
-            side = 1 << numel.bit_length() // 2
-            tensor = torch.empty(numel // side, side, dtype=DTYPES[dtype])
-            contestants = [
-                Contestant(
-                    f"{threads} threads",
-                    partial(fill, tensor),
-                    prepare=partial(torch.set_num_threads, threads),
-                )
-                for threads in counts()
-            ]
-            timings = interleave(contestants, device, options.quick)
-            torch.set_num_threads(facts["threads"])
-            one = timings["1 threads"].median_s
-            columns = (
-                f"{name} {duration(t.median_s)} ({one / t.median_s:.2f}x)"
-                for name, t in timings.items()
-            )
-            print(f"{op:15}{dtype:10}{numel:>10}", "  ".join(columns), flush=True)
-            shape = list(tensor.shape)
-            results.append({"op": op, "dtype": dtype, "shape": shape, "timings": as_json(timings)})
-    document = {"benchmark": "threads", "environment": facts, "quick": options.quick}
-    common.write_json(options.json, {**document, "not_timed": skipped, "results": results})
+        for op in FILLS:
+            run.run(f"{op} {dtype}", partial(timed, op, dtype, options.quick))
+    run.conclude()
 
 
 if __name__ == "__main__":

@@ -57,6 +57,7 @@ def single(document: dict[str, Any], path: Path) -> None:
             rows = [r for r in document["results"] if (r["op"], r["dtype"]) == (op, dtype)]
             for name in dict.fromkeys(name for row in rows for name in row["timings"]):
                 drawn = [row for row in rows if name in row["timings"]]
+                drawn.sort(key=lambda row: math.prod(row["shape"]))
                 numel = [math.prod(row["shape"]) for row in drawn]
                 seconds = [row["timings"][name]["median_s"] for row in drawn]
                 rate = [n * BYTES[dtype] / s / 1e9 for n, s in zip(numel, seconds, strict=True)]

@@ -10,7 +10,6 @@ import os
 import platform
 import re
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
@@ -39,21 +38,6 @@ def parser(description: str) -> argparse.ArgumentParser:
         help="time nothing more after so many seconds; what was left out is named",
     )
     return options
-
-
-class Deadline:
-    """When no further case is begun."""
-
-    def __init__(self, seconds: int) -> None:
-        self.end = time.monotonic() + seconds
-        self.seconds = seconds
-
-    def passed(self, case: str, skipped: dict[str, str]) -> bool:
-        """Whether the time is up; the case is then put into ``skipped``."""
-        if time.monotonic() < self.end:
-            return False
-        skipped[case] = f"the {self.seconds} s of this benchmark were over"
-        return True
 
 
 def memory(device: torch.device) -> int:
@@ -134,6 +118,12 @@ def environment(device: torch.device) -> dict[str, Any]:
         "commit": commit,
         "modified": bool(_output("git", "status", "--porcelain")) if commit else None,
     }
+
+
+def reason(error: BaseException) -> str:
+    """One line of what went wrong."""
+    first = str(error).strip().split("\n")[0].split(". ")[0]
+    return first or type(error).__name__
 
 
 def device_name(facts: dict[str, Any]) -> str:

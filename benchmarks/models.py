@@ -160,16 +160,16 @@ WORKLOADS = (
         dict(layers=1, vocabulary=16032),
     ),
     Workload(
-        "Mixtral 8x7B",
-        Decoder(layers=32, width=4096, groups=1024, hidden=14336, vocabulary=32000, experts=8),
-        "bfloat16",
-        dict(layers=1, vocabulary=8000, experts=2),
-    ),
-    Workload("ResNet-50", ResNet(), "float32", {}),
-    Workload(
         "50,000 tensors",
         Decoder(layers=65, width=64, groups=16, hidden=32, vocabulary=32000, experts=256),
         "bfloat16",
         dict(layers=13),
+    ),
+    Workload("ResNet-50", ResNet(), "float32", {}),
+    Workload(
+        "Mixtral 8x7B",
+        Decoder(layers=32, width=4096, groups=1024, hidden=14336, vocabulary=32000, experts=8),
+        "bfloat16",
+        dict(layers=1, vocabulary=8000, experts=2),
     ),
 )

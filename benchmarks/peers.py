@@ -8,17 +8,29 @@ from __future__ import annotations
 
 import importlib
 import os
+import subprocess
+import sys
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.common import reason
 from benchmarks.timing import Contestant
 
 NUMPY = {"normal_": "standard_normal", "uniform_": "random"}
 TORCH = {"normal_": "normal_", "uniform_": "uniform_"}
+JAX_MOST = 1 << 30  # elements: two results and their temporaries lie beside torch's tensor
+JAX_PROBE = """
+import torch
+torch.ones(1, device="cuda")
+import jax
+jax.random.normal(jax.random.key(0), (8,)).block_until_ready()
+"""
+PROBE_S = 90
 JAX = {"normal_": "normal", "uniform_": "uniform", "trunc_normal_": "truncated_normal"}
 
 
@@ -39,9 +51,28 @@ def _torch_func(op: str, tensor: Tensor) -> Contestant:
     return Contestant("torch.func._random", lambda: draw(key, tensor))
 
 
+@cache
+def _fault_of_jax() -> str:
+    """Why JAX cannot draw beside torch on a GPU, else nothing.
+
+    Two libraries' CUDA in one process may crash it: they are tried in a process of its own.
+    """
+    command = [sys.executable, "-c", JAX_PROBE]
+    try:
+        run = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_S)
+    except subprocess.TimeoutExpired:
+        return f"drew nothing beside torch in {PROBE_S} s"
+    last = (run.stderr.strip().splitlines() or ["no message"])[-1]
+    return f"ended with {run.returncode} beside torch: {last}" if run.returncode else ""
+
+
 def _jax(op: str, tensor: Tensor) -> Contestant:
     """jax.random with its default key type, jit-compiled; the result is a new array."""
+    if tensor.numel() > JAX_MOST:
+        raise ValueError(f"more than {JAX_MOST} elements may not fit beside the tensor")
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    if tensor.is_cuda and _fault_of_jax():
+        raise RuntimeError(_fault_of_jax())
     jax: Any = importlib.import_module("jax")
     device = jax.devices("gpu" if tensor.device.type == "cuda" else "cpu")[0]
     key = jax.device_put(jax.random.key(0), device)
@@ -82,7 +113,7 @@ def contestants(op: str, tensor: Tensor, skipped: dict[str, str]) -> list[Contes
         except Exception as error:
             dtype = str(tensor.dtype).removeprefix("torch.")
             where = f"{name}, {dtype} on {tensor.device.type}"
-            skipped[where] = str(error).split("\n")[0].split(". ")[0]
+            skipped[where] = reason(error)
         else:
             found.append(peer)
     return found

@@ -7,24 +7,26 @@ from __future__ import annotations
 
 import argparse
 import json
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import tables, tables_models
+from benchmarks import tables, tables_models, targets
 from benchmarks.charts import draw
 from benchmarks.common import describe
 
 
-def not_timed(document: dict[str, Any]) -> str:
-    """What was left out, and why."""
+def named(what: str, document: dict[str, Any]) -> str:
+    """What was left out or failed, and why."""
     reasons: dict[str, list[str]] = {}
-    for what, reason in document.get("not_timed", {}).items():
-        reasons.setdefault(reason, []).append(what)
-    lines = [f"- {reason}: {'; '.join(names)}\n" for reason, names in reasons.items()]
-    return "".join(["Not timed:\n\n", *lines]) if lines else ""
+    for case, reason in document.get(KEYS[what], {}).items():
+        reasons.setdefault(reason, []).append(case)
+    lines = [f"- {reason}: {'; '.join(cases)}\n" for reason, cases in reasons.items()]
+    return "".join([f"{what}:\n\n", *lines]) if lines else ""
 
 
+KEYS = {"Not timed": "not_timed", "**Failed**": "failed"}
 TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "single": ("Single fills", tables.single),
     "models": ("Whole models", tables_models.models),
@@ -37,33 +39,48 @@ TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "plan": ("Plans of large models", tables_models.cases),
     "fingerprint": ("Fingerprints", tables.fingerprints),
     "orthogonal": ("Orthogonal matrices", tables.orthogonal),
+    "tuning": ("Choices of a launch", tables.tuning),
     "import": ("Import time", tables.imports),
 }
 
 
+def section(path: Path, document: dict[str, Any]) -> str:
+    """The part of the page that shows a file."""
+    facts = document["environment"]
+    title, table = TABLES[document["benchmark"]]
+    parts = [f"## {title} ({path.name})\n"]
+    parts.append(f"{describe(facts)}, commit {facts['commit'] or 'unknown'}.\n")
+    if document["quick"]:
+        parts.append("**A quick run: its figures are no measurement.**\n")
+    if document["results"]:
+        parts.append(table(document))
+    parts += [named("Not timed", document), named("**Failed**", document)]
+    image = path.with_suffix(".png")
+    if document["results"] and draw(document, image):
+        parts.append(f"![{title}]({image.name})\n")
+    return "\n".join(parts)
+
+
 def main() -> None:
-    """Render every JSON file of the folder."""
+    """Render every JSON file of the folder; exit with an error where one cannot be."""
     options = argparse.ArgumentParser(description="Results as Markdown and a chart")
     options.add_argument("folder", type=Path)
     folder = options.parse_args().folder
-    parts = ["# Benchmark results\n"]
-    for path in sorted(folder.glob("*.json")):
-        document = json.loads(path.read_text())
-        facts = document["environment"]
-        title, table = TABLES[document["benchmark"]]
-        parts.append(f"## {title} ({path.name})\n")
-        parts.append(f"{describe(facts)}, commit {facts['commit']}.\n")
-        if document["quick"]:
-            parts.append("**A quick run: its figures are no measurement.**\n")
-        parts.append(table(document))
-        parts.append(not_timed(document))
-        image = path.with_suffix(".png")
-        if draw(document, image):
-            parts.append(f"![{title}]({image.name})\n")
-    if len(parts) == 1:
+    documents = {path: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
+    if not documents:
         raise SystemExit(f"no JSON results in {folder}")
-    (folder / "README.md").write_text("\n".join(parts))
-    print(f"wrote {folder / 'README.md'}")
+    reached = targets.summary({document["benchmark"]: document for document in documents.values()})
+    parts, failed = ["# Benchmark results\n", reached], []
+    for path, document in documents.items():
+        try:
+            parts.append(section(path, document))
+        except Exception:
+            traceback.print_exc()
+            failed.append(path.name)
+    (folder / "README.md").write_text("\n".join(part for part in parts if part))
+    print(f"wrote {folder / 'README.md'}\n\n{reached}")
+    if failed:
+        raise SystemExit(f"not rendered: {', '.join(failed)}")
 
 
 if __name__ == "__main__":

@@ -63,6 +63,8 @@ def single(document: dict[str, Any]) -> str:
         rows = [row for row in document["results"] if row["dtype"] == dtype]
         if not rows:
             continue
+        ops = [row["op"] for row in rows]
+        rows.sort(key=lambda row: (ops.index(row["op"]), math.prod(row["shape"])))
         names = dict.fromkeys(name for row in rows for name in row["timings"])
         peers = [name for name in names if name not in MAIN]
         header = ["initializer", "elements", "time", "spread", "M samples/s", "GB/s", "`fill_`"]
@@ -140,6 +142,30 @@ def imports(document: dict[str, Any]) -> str:
     return head + "\n" + table(["", "median", "lower quartile", "upper quartile"], rows)
 
 
+def tuning(document: dict[str, Any]) -> str:
+    """The table of bench_tuning: the best choice of each case, then all of them."""
+    best, rows = [], []
+    for row in document["results"]:
+        timings = row["timings"]
+        shipped, present, *_ = timings
+        case = f"`{row['op']}` {row['dtype']}"
+        choices = {name: t["median_s"] for name, t in timings.items() if name != shipped}
+        fastest = min(choices, key=lambda name: choices[name])
+        gain = choices[present] / choices[fastest] - 1
+        best.append([case, fastest, f"{gain:.1%}", duration(choices[fastest])])
+        for name, timing in timings.items():
+            spread = (timing["q3_s"] - timing["q1_s"]) / timing["median_s"]
+            ratio = f"{choices[present] / timing['median_s']:.3f}x"
+            rows.append([f"{case}: {name}", duration(timing["median_s"]), f"{spread:.1%}", ratio])
+    head = (
+        f"{size(document['results'][0]['shape'])} elements. The first choice of each is the present"
+        " one; ratios are its time over another's, so above 1 the other is faster. A gain below the"
+        " spread is none.\n"
+    )
+    parts = [head, table(["", "fastest choice", "gain", "time"], best)]
+    return "\n".join([*parts, table(["", "median", "spread", "ratio"], rows)])
+
+
 def launch(document: dict[str, Any]) -> str:
     """The table of bench_launch."""
     rows = [
@@ -160,15 +186,17 @@ def orthogonal(document: dict[str, Any]) -> str:
     for row in document["results"]:
         timings = row["timings"]
         ours = timings.get("together", timings["tritoninit"])
+        torchs = timings.get("torch.nn.init")
         size = "x".join(map(str, row["shape"]))
         rows.append(
             [
                 size if row["count"] == 1 else f"{row['count']} of {size}",
-                *(duration(t["median_s"]) for t in (ours, timings["torch.nn.init"])),
-                f"{timings['torch.nn.init']['median_s'] / ours['median_s']:.2f}x",
+                duration(ours["median_s"]),
+                duration(torchs["median_s"]) if torchs else "",
+                f"{torchs['median_s'] / ours['median_s']:.2f}x" if torchs else "",
                 f"{row['operations'] / ours['median_s'] / 1e9:.3g}",
                 f"{row['memory_bytes'] / (row['count'] * math.prod(row['shape'])):.3g}",
-                f"{ours['rounds']}, {timings['torch.nn.init']['rounds']}",
+                ", ".join(str(timing["rounds"]) for timing in (ours, torchs) if timing),
             ]
         )
     head = (

@@ -20,6 +20,10 @@ ESTIMATES = os.environ.get("ESTIMATES", "any")
 COMPILER = os.environ.get("CC", "gcc")
 DEVICE = None
 
+# Asked before a driver's stand-in is loaded, which torch would take for a broken driver; torch
+# keeps the answer.
+HAS_CUDA = torch.cuda.is_available()
+
 if PTX and AMD:
     raise pytest.UsageError("PTX and AMD are two devices, one process has one")
 if (PTX or AMD) and shutil.which(COMPILER):
@@ -29,7 +33,7 @@ if (PTX or AMD) and shutil.which(COMPILER):
         from tests.amd.device import arrange
 
     DEVICE = arrange(int(PTX or AMD), ESTIMATES)
-elif not (PTX or AMD) and not torch.cuda.is_available():
+elif not (PTX or AMD) and not HAS_CUDA:
     if "triton" in sys.modules and os.environ.get("TRITON_INTERPRET") != "1":
         raise pytest.UsageError("run tests/conformance by itself with TRITON_INTERPRET=1")
     os.environ["TRITON_INTERPRET"] = "1"
@@ -38,7 +42,7 @@ elif not (PTX or AMD) and not torch.cuda.is_available():
 def pytest_report_header() -> str:
     from tests.conformance.backends import AVAILABLE, MISSING
 
-    where = torch.cuda.get_device_name() if torch.cuda.is_available() else "the interpreter"
+    where = torch.cuda.get_device_name() if HAS_CUDA else "the interpreter"
     where = f"a machine that runs PTX for sm_{PTX}" if PTX else where
     where = f"a machine that runs assembly for gfx{AMD}" if AMD else where
     missing = "".join(f"; {name} is not here: {why}" for name, why in MISSING.items())

@@ -20,6 +20,7 @@ from tests.gpu_compile.listing import WIDE_STORE, full_tile, instructions, resou
 from tests.gpu_compile.variants import BROKEN, DIGEST, NVIDIA, OPERATIONS, SPARSE, Variant
 
 RECORDED = Path(__file__).with_name("counts.json")
+TRITON: str = json.loads(RECORDED.read_text())["triton"]
 LEFT_OUT = (*OPERATIONS, *BROKEN)
 
 

@@ -7,7 +7,8 @@ import sys
 import pytest
 import torch
 
-from benchmarks import bench_models, bench_single, common, models, render
+from benchmarks import bench_models, bench_single, cases, common, models, render
+from benchmarks.cases import Cases
 from benchmarks.timing import Contestant, interleave, runnable
 
 CPU = torch.device("cpu")
@@ -16,18 +17,19 @@ PUBLISHED = {  # parameters
     "Mixtral 8x7B": 46_702_792_704,
     "ResNet-50": 25_557_032,
 }
+WORKLOADS = {workload.name: workload for workload in models.WORKLOADS}
 TIME = {"median_s": 2e-3, "min_s": 1e-3, "q1_s": 1.5e-3, "q3_s": 3e-3, "rounds": 3, "loops": 1}
 FACTS = common.environment(CPU)
 
 
-@pytest.mark.parametrize("workload", models.WORKLOADS[:3], ids=lambda w: w.name)
-def test_models_have_the_published_sizes(workload):
-    model = workload.sizes.build(torch.bfloat16)
-    assert sum(p.numel() for p in model.parameters()) == PUBLISHED[workload.name]
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_models_have_the_published_sizes(name):
+    model = WORKLOADS[name].sizes.build(torch.bfloat16)
+    assert sum(p.numel() for p in model.parameters()) == PUBLISHED[name]
 
 
 def test_a_gpu_takes_as_many_layers_as_fit():
-    workload = models.WORKLOADS[1]
+    workload = WORKLOADS["Mixtral 8x7B"]
     half = models.nbytes(workload.sizes, workload.dtype) // 2
     scaled = workload.scaled("cuda", half)
     more = models.replace(scaled.sizes, layers=scaled.sizes.layers + 1)
@@ -62,14 +64,68 @@ def test_what_does_not_fit_is_named_and_not_timed():
     assert interleave(found, CPU, quick=True).keys() == {"fits"}
 
 
-def test_cases_after_the_deadline_are_named(monkeypatch):
+def test_a_contestant_that_fails_is_named_and_not_timed_unless_it_is_ours():
+    def broken():
+        raise ValueError("no such device. Its text\ngoes on")
+
+    skipped = {}
+    fits = Contestant("fits", lambda: None)
+    assert runnable([fits, Contestant("broken", broken)], skipped, "normal_") == [fits]
+    assert skipped == {"broken, normal_": "no such device"}
+    with pytest.raises(ValueError, match="no such device"):
+        runnable([Contestant("ours", broken), fits], {}, "normal_")
+
+
+def run_of(folder, *arguments):
+    """The cases of a benchmark that writes into a folder, and what its file holds."""
+    path = folder / "single.json"
+    options = common.parser("").parse_args(["--json", str(path), *arguments])
+    return Cases("single", options, CPU), lambda: json.loads(path.read_text())
+
+
+def test_a_case_that_fails_is_named_and_the_others_are_kept(tmp_path, capsys):
+    def fails():
+        raise RuntimeError("one wrong case\nat length")
+
+    def exhausted():
+        raise torch.OutOfMemoryError("no room")
+
+    run, stored = run_of(tmp_path)
+    run.run("first", lambda: ({"op": "normal_"}, "a line"))
+    run.run("second", fails)
+    assert stored()["results"] == [{"op": "normal_"}]
+    assert stored()["failed"] == {"second": "one wrong case"}
+    run.run("third", exhausted)
+    run.run("fourth", lambda: ({"op": "eye_"}, "another line"))
+    assert [row["op"] for row in stored()["results"]] == ["normal_", "eye_"]
+    assert stored()["not_timed"] == {"third": "out of memory"}
+    with pytest.raises(SystemExit, match="second: one wrong case"):
+        run.conclude()
+    printed = capsys.readouterr()
+    assert "a line\nanother line\nnot timed: third: out of memory" in printed.out
+    assert "in fails" in printed.err
+
+
+def test_nothing_is_tried_on_a_device_that_has_failed(tmp_path):
+    def fails():
+        raise torch.AcceleratorError("an illegal memory access")
+
+    run, stored = run_of(tmp_path)
+    run.run("first", fails)
+    run.run("second", lambda: ({}, ""))
+    assert stored()["not_timed"] == {"second": "the device had failed"}
+
+
+def test_cases_after_the_seconds_are_named(tmp_path, monkeypatch):
     now = 100.0
-    monkeypatch.setattr(common.time, "monotonic", lambda: now)
-    deadline, skipped = common.Deadline(5), {}
-    assert not deadline.passed("first", skipped)
+    monkeypatch.setattr(cases.time, "monotonic", lambda: now)
+    run, stored = run_of(tmp_path, "--seconds", "5")
+    run.run("first", lambda: ({}, ""))
     now = 105.0
-    assert deadline.passed("second", skipped)
-    assert list(skipped) == ["second"]
+    run.run("second", lambda: ({}, ""))
+    assert list(stored()["not_timed"]) == ["second"]
+    assert len(stored()["results"]) == 1
+    run.conclude()
 
 
 def test_sizes_are_bounded_by_the_memory(monkeypatch):

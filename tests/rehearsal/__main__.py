@@ -1,0 +1,70 @@
+"""Run what ``benchmarks/run`` runs on a GPU, without one, on small sizes: the files and the page.
+
+python -m tests.rehearsal FOLDER
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from benchmarks import common, gate, models, peers, render, timing
+from benchmarks.bench_models import TINY
+from tests.rehearsal.stand_in import install
+from tritoninit.fill import fill
+
+CARD, FREE_BYTES = "NVIDIA H100 80GB HBM3, rehearsed", 78 << 30
+FAULT = "no GPU to draw on"
+SCRIPT = common.ROOT / "benchmarks" / "run"
+SMALL: dict[str, dict[str, Any]] = {
+    "bench_single": {
+        "SIZES": {"cuda": "2^0,2^8"},
+        "FEW": "2^8",
+        "LARGE": (1 << 8,),
+        "SHAPES": {"dirac_": [(8, 8, 3)], "sparse_": [(16, 16)], "orthogonal_": [(16, 16)]},
+    },
+    "bench_shards": {"SIZE": {"cuda": 512}},
+    "bench_model": {"WIDTH": 64, "LAYERS": {"cuda": 1}},
+    "bench_fingerprint": {"SIZES": {"cuda": (1 << 12,)}},
+    "bench_orthogonal": {
+        "SHAPES": [(64, 64)],
+        "LARGEST": {"cuda": [(96, 96)]},
+        "MANY": [(3, (8, 8))],
+    },
+    "bench_tuning": {"NUMEL": 1 << 13, "DIFFERENT": ({}, {"block": 512}, {"resident": 3})},
+}
+
+
+def shrink() -> None:
+    """Sizes and rounds that take no time, and host fills for the kernel that is tuned."""
+    for module, values in SMALL.items():
+        for name, value in values.items():
+            held = importlib.import_module(f"benchmarks.{module}")
+            assert hasattr(held, name), f"{module}.{name}"
+            setattr(held, name, value)
+    timing.LOOP_S["cuda"], timing.ROUNDS, gate.SHAPE = 1e-5, (3, 3), (13, 67)
+    small = zip(models.WORKLOADS, (TINY[0], TINY[0], TINY[1], TINY[0]), strict=True)
+    workloads = tuple(replace(workload, sizes=sizes) for workload, sizes in small)
+    importlib.import_module("benchmarks.bench_models").WORKLOADS = workloads
+    peers._fault_of_jax = lambda: FAULT
+    tuned = importlib.import_module("benchmarks.tuning_kernel")
+    tuned.fill = lambda out, recipe, key, *_: fill(out, recipe, key)
+
+
+def main(folder: Path) -> None:
+    install(CARD, FREE_BYTES)
+    shrink()
+    for module, name in re.findall(r"^ +timed (\w+) (\w+) \d+$", SCRIPT.read_text(), re.MULTILINE):
+        print(f"== {module}", flush=True)
+        sys.argv = [module, "--seconds", "60", "--json", str(folder / f"{name}.json")]
+        importlib.import_module(f"benchmarks.{module}").main()
+    sys.argv = ["render", str(folder)]
+    render.main()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
