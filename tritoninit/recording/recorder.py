@@ -56,8 +56,8 @@ class Recorder:
         return self.running
 
     def now(self) -> int:
-        """The time of the next event; each is one later."""
-        Recorder.clock += 1
+        """The time of the next event; each is two later, with one for a repetition between."""
+        Recorder.clock += 2
         return Recorder.clock
 
     def follow(self, tensor: Tensor, target: Target | None = None) -> Memory:
