@@ -146,7 +146,9 @@ def carry_out(parts: list[Part], write: Write, sources: Sources) -> None:
 def values_of(recipe: Copy | Compute, sources: Sources) -> Tensor:
     """The values that the recipe copies, in their own shape and dtype."""
     if isinstance(recipe, Copy):
-        return sources[recipe.digest]
+        # Sources of other shapes or dtypes may have the same bytes, and so the same digest.
+        held = sources[recipe.digest].reshape(-1).view(torch.uint8)
+        return held.view(getattr(torch, recipe.dtype)).reshape(recipe.shape)
 
     def write(tensor: Tensor, given: Write) -> None:
         carry_out([Part(tensor, place(tensor, None, None))], given, sources)

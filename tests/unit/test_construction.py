@@ -42,6 +42,12 @@ DETERMINISTIC = {
     "positions": lambda: torch.arange(12).expand((1, -1)),
     "complex": lambda: torch.polar(torch.ones(6), torch.arange(6.0)),
     "view_as_complex": lambda: torch.view_as_complex(torch.arange(8.0).view(4, 2)),
+    "conjugate": lambda: torch.polar(torch.ones(6), torch.arange(6.0)).conj(),
+    "parameter": lambda: nn.Parameter(torch.polar(torch.ones(3, 2), torch.eye(3, 2)).mH),
+    "negative": lambda: torch.polar(torch.ones(6), torch.arange(6.0)).conj().imag[::2],
+    "hermitian": lambda: torch.polar(torch.ones(3, 2), torch.eye(3, 2)).mH.contiguous() * 2,
+    "bits": lambda: written_in_bits(torch.ones(6)),
+    "float8": lambda: (torch.arange(9) / 7).to(torch.float8_e4m3fn),
     "written": lambda: torch.zeros(4, 6).index_fill_(1, torch.tensor([0, 2]), 3.0),
     "scattered": lambda: torch.zeros(5).scatter_(0, torch.tensor([1, 3]), torch.tensor([2.0, 4.0])),
     "masked": lambda: torch.ones(5).masked_fill_(torch.arange(5) > 2, -1),
@@ -53,6 +59,12 @@ DETERMINISTIC = {
     "lists read": lambda: torch.tensor(torch.linspace(0, 1, 5).tolist()[1:3]),
     "read on the cpu": lambda: torch.ones(2) * float((torch.arange(5) ** 2).sum().cpu().numpy()),
 }
+
+
+def written_in_bits(ones):
+    ones.view(torch.int32)[1] = 0x40000000  # 2.0
+    ones.view(torch.int32)[2:4].copy_(torch.tensor([0, 0x7F800000], dtype=torch.int32))
+    return ones.mul_(3)
 
 
 @pytest.mark.parametrize("name", DETERMINISTIC)
@@ -138,3 +150,19 @@ def test_real_memory_is_filled_during_the_record_too():
         torchs = nn.init.uniform_(torch.full((50,), math.nan, device="cpu"))
     assert torch.equal(drawn, init.normal_(torch.empty(50), generator=Key(3)))
     assert 0 <= torchs.min() < torchs.max() < 1
+
+
+def test_a_draw_cast_to_float8_is_the_float32_one_rounded():
+    model, _ = filled(small=lambda: torch.randn(9).to(torch.float8_e4m3fn))
+    drawn = init.normal_(torch.empty(9), generator=key("small"))
+    assert torch.equal(model.small.float(), drawn.to(torch.float8_e4m3fn).float())
+
+
+def test_a_lazy_conjugate_of_a_draw_agrees_with_it():
+    with tritoninit.record():
+        model = nn.Module()
+        model.register_buffer("drawn", torch.randn(5, dtype=torch.complex64))
+        model.register_buffer("conjugate", model.drawn.conj())
+    tritoninit.materialize(model, "cpu")
+    assert torch.equal(model.conjugate, model.drawn.conj())
+    assert model.drawn.imag.abs().min() > 0

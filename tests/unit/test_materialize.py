@@ -192,6 +192,20 @@ def test_copies_are_broadcast_and_cast_once_to_the_dtype():
     assert torch.equal(result, source.to(torch.bfloat16).expand(6, 8))
 
 
+def test_copies_of_equal_bytes_keep_their_shapes_and_dtypes():
+    numbers = torch.tensor([1.0, 2.0, 4.0])
+
+    def code(w):
+        w[:3, :3].copy_(numbers)
+        w[3:, :3].copy_(numbers[:, None])
+        w[:, 3:6].copy_(numbers.view(torch.int32))
+        w[:, 6:] = 0
+
+    expected = torch.empty(6, 8)
+    code(expected)
+    assert torch.equal(materialized(code), expected)
+
+
 def test_copied_values_are_those_at_the_time_of_the_copy():
     def code(w):
         source = torch.ones(8, device="cpu")

@@ -176,6 +176,35 @@ def test_values_of_constructors_are_rounded_once(dtype):
     assert fill.recipe.startswith("truncnormal(")
 
 
+class Rewritten(nn.Module):
+    """Copies into a table, between them changes in place, then one of the table into itself."""
+
+    def __init__(self):
+        super().__init__()
+        self.table = nn.Parameter(torch.empty(6, 8))
+        self.flipped = nn.Parameter(torch.empty(6, 8))
+        with torch.no_grad():
+            self.table.copy_(torch.arange(48.0).view(6, 8))
+            self.table[:, ::2].mul_(-1)
+            self.table.diagonal().copy_(self.table.diagonal().flip(0))
+            self.table[1].add_(0.25)
+
+    @torch.no_grad()
+    def init_weights(self):
+        self.flipped.copy_(self.table.flip(0))
+
+
+@pytest.mark.parametrize("dtype", [None, torch.bfloat16, torch.float64], ids=str)
+def test_a_copy_holds_what_was_there_when_it_was_made(dtype):
+    expected = Rewritten()
+    expected.init_weights()
+    with tritoninit.record():
+        model = Rewritten()
+    tritoninit.materialize(model, "cpu", dtype=dtype)
+    for name, tensor in model.named_parameters():
+        assert torch.equal(tensor, getattr(expected, name).to(dtype or torch.float32)), name
+
+
 def test_init_code_that_holds_the_tensor_itself_is_not_lost():
     """With another dtype the shadow is no tensor that a reference from before can stand for."""
     model = on_meta(lambda: nn.Linear(3, 3, dtype=torch.bfloat16))

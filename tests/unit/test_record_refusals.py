@@ -15,6 +15,7 @@ REFUSED = [
     (lambda w: torch.linspace(0, 1, 6, out=w[0]), "18 elements are filled by nothing"),
     (lambda w: w.view(torch.int32)[0].zero_(), "computed from elements that nothing fills"),
     (lambda w: w.copy_(torch.empty_like(w) * 2), "computed from elements that nothing fills"),
+    (lambda w: torch.view_as_complex(w.view(4, 3, 2)).conj().zero_(), "lazy conjugate"),
     (lambda w: w.copy_(torch.empty(6)), "computed from elements that nothing fills"),
     (lambda w: setattr(w, "data", torch.empty_like(w)), "nothing fills it"),
     (lambda w: setattr(w, "data", torch.ones(3)), r"shape \[3\]"),

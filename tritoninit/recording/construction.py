@@ -17,7 +17,7 @@ from tritoninit.recording.calls import intercepted, note_silent_writes
 from tritoninit.recording.initialise import OWN, WHOLE
 from tritoninit.recording.literals import LiteralMode
 from tritoninit.recording.operations import OperationMode
-from tritoninit.recording.recorder import Recorder
+from tritoninit.recording.recorder import Recorder, is_lazy_view
 from tritoninit.recording.targets import TABLES, RecordError, Target, make_shadow
 from tritoninit.recording.trace import Ref, view_of
 
@@ -117,9 +117,8 @@ class Construction(Recorder):
                 for key, tensor in getattr(module, table).items():
                     if not self.is_followed(tensor):
                         continue
-                    memory = self.follow(tensor)
-                    value = Ref(memory, self.now(), view_of(tensor), tensor.dtype)
-                    if not tensor.is_meta:
+                    value = self.ref(tensor)
+                    if not tensor.is_meta or is_lazy_view(tensor):
                         made = escaped.setdefault(id(tensor), (tensor, make_shadow(tensor)))
                         getattr(module, table)[key] = tensor = made[1]
                     state = id(tensor), _version(tensor), tensor.detach()

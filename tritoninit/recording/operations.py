@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from tritoninit.init.parity import check_normal, check_random_dtype, check_uniform
 from tritoninit.plan import Apply
 from tritoninit.recipe import Constant, Normal, Recipe, Uniform
-from tritoninit.recording.recorder import Recorder
+from tritoninit.recording.recorder import Recorder, is_lazy_view
 from tritoninit.recording.schema import Schema, flat, schema_of
 from tritoninit.recording.targets import storage_of
 from tritoninit.recording.trace import Operation, Ref, view_of
@@ -73,6 +73,11 @@ class OperationMode(TorchDispatchMode):
                 return tensor
         if not self._concerned(schema, kwargs, [*written, *read]):
             return func(*args, **kwargs)
+        if any(map(is_lazy_view, written)):
+            raise recorder.refuse(
+                f"{schema.text} writes through a lazy conjugate or negative; write the tensor that"
+                " it is a view of"
+            )
         if written and (recipe := self._in_place(schema, args, kwargs, written, read)) is not None:
             recorder.follow(written[0])
             func(*args, **kwargs)  # torch's own checks

@@ -56,8 +56,8 @@ class Recorder:
         return self.running
 
     def now(self) -> int:
-        """The time of the next event; each is one later."""
-        Recorder.clock += 1
+        """The time of the next event; each is two later, with one for a repetition between."""
+        Recorder.clock += 2
         return Recorder.clock
 
     def follow(self, tensor: Tensor, target: Target | None = None) -> Memory:
@@ -121,9 +121,21 @@ class Recorder:
             copied = Memory(values.untyped_storage(), values.dtype, whole)
             copied.events.append(Event(self.now(), self.copy(values), whole, None, self.origin))
             return Ref(copied, self.now(), whole, values.dtype)
-        if tensor.is_conj() or tensor.is_neg():
-            raise self.refuse("a lazy conjugate or negative cannot be recorded; resolve_conj() it")
+        if is_lazy_view(tensor):
+            return self._resolved(memory, tensor)
         return Ref(memory or self.follow(tensor), self.now(), view_of(tensor), tensor.dtype)
+
+    def _resolved(self, memory: Memory | None, tensor: Tensor) -> Ref:
+        """The value of a lazily conjugated or negated view, computed as an operation."""
+        conjugate = tensor.is_conj()
+        with self.ignoring():
+            plain = tensor.conj() if conjugate else torch._neg_view(tensor)
+            made = torch.empty(plain.shape, dtype=plain.dtype, device="meta")
+        func = torch.ops.aten._conj_physical if conjugate else torch.ops.aten.neg
+        view, made_by = view_of(made), self.ref_in(memory, plain)
+        result = Ref(self.follow(made), self.now(), view, made.dtype)
+        self.wrote(Operation(func.default, (made_by,), {}, [result], []), [result])
+        return result._replace(time=self.now())
 
     @contextmanager
     def ignoring(self) -> Iterator[None]:
@@ -179,6 +191,11 @@ class Recorder:
         digest = hashlib.blake2b(data.tobytes(), digest_size=16).hexdigest()
         self.sources[digest] = values
         return Copy(tuple(source.shape), dtype_name(source), digest)
+
+
+def is_lazy_view(tensor: Tensor) -> bool:
+    """Whether the values are the conjugates or negatives of those in memory."""
+    return tensor.is_conj() or tensor.is_neg()
 
 
 def is_recorded(memory: Memory) -> bool:

@@ -32,11 +32,13 @@ def repeat(recorder: Recorder, value: Ref, memory: Memory, draws_anew: bool = Fa
         view, moved = event.view, whole.offset - value.view.offset
         if moved:
             view = View(view.shape, view.strides, view.offset + moved)
+        # At once, before what comes later changes in its place what a copy reads.
+        time = event.time + 1
         if isinstance(event.recipe, Operation):
-            source = Ref(value.memory, event.time + 1, event.view, value.dtype)
-            copy(recorder, memory, view, source, event.origin, event)
+            source = Ref(value.memory, time, event.view, value.dtype)
+            _copy(time, memory, view, source, event.origin, event)
         else:
-            repeated = Event(recorder.now(), event.recipe, view, event.key, event.origin, event)
+            repeated = Event(time, event.recipe, view, event.key, event.origin, event)
             memory.events.append(repeated)
     return not left
 
@@ -61,9 +63,15 @@ def copy(
     recorder: Recorder, memory: Memory, view: View, value: Ref, origin: str, event: Event | None
 ) -> None:
     """Record that a value is copied to a view."""
-    place = Ref(memory, recorder.now(), view, memory.dtype)
+    _copy(recorder.now(), memory, view, value, origin, event)
+
+
+def _copy(
+    time: int, memory: Memory, view: View, value: Ref, origin: str, event: Event | None
+) -> None:
+    place = Ref(memory, time, view, memory.dtype)
     operation = Operation(torch.ops.aten.copy_.default, (place, value), {}, [None], [place])
-    memory.events.append(Event(recorder.now(), operation, view, None, origin, event))
+    memory.events.append(Event(time, operation, view, None, origin, event))
 
 
 def memory_for(recorder: Recorder, target: Target, dtype: torch.dtype) -> Memory:

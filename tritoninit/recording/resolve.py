@@ -59,6 +59,8 @@ def _copied(event: Event) -> Ref | None:
     operation = event.recipe
     assert isinstance(operation, Operation)
     index = COPIES.get(operation.func.overloadpacket.__name__)
+    if operation.writes_bits:
+        return None
     source = None if index is None else operation.args[index]
     return source if isinstance(source, Ref) and source.memory.events else None
 
@@ -107,9 +109,8 @@ def _chain(ref: Ref, shape: tuple[int, ...], dtype: torch.dtype) -> list[Link] |
     if ref.view.shape != shape and not isinstance(single, Copy | Constant):
         return None
     if ref.dtype != dtype:
-        floats = ref.dtype.is_floating_point and dtype.is_floating_point
         widest = isinstance(single, Recipe) and single.is_random and ref.dtype == torch.float32
-        if not (floats and widest and dtype != torch.float64):
+        if not (widest and dtype in (torch.bfloat16, torch.float16)):
             return None
     return links
 
@@ -118,6 +119,8 @@ def _operation_chain(event: Event, shape: tuple[int, ...], dtype: torch.dtype) -
     operation = event.recipe
     assert isinstance(operation, Operation)
     packet = operation.func.overloadpacket.__name__
+    if operation.writes_bits:
+        return None
     if packet in COPIES:
         source = operation.args[COPIES[packet]]
         return _chain(source, shape, dtype) if isinstance(source, Ref) else None

@@ -6,6 +6,7 @@ through the operations that wrote it and the values that they read.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -48,11 +49,16 @@ class Operation:
         """The values that it depends on; what is given as ``out=`` is none."""
         out = {argument.name for argument in self.func._schema.arguments if argument.is_out}
         named = tuple(value for name, value in self.kwargs.items() if name not in out)
-        read = _refs((self.args, named))
-        if self.func.overloadpacket.__name__ not in REPLACING:
-            return list(read)
-        written = {(id(ref.memory), ref.view) for ref in self.written}
-        return [ref for ref in read if (id(ref.memory), ref.view) not in written]
+        read = list(_refs((self.args, named)))
+        if self.func.overloadpacket.__name__ in REPLACING:
+            written = {(id(ref.memory), ref.view) for ref in self.written}
+            read = [ref for ref in read if (id(ref.memory), ref.view) not in written]
+        return read + [ref.around for ref in self.written if ref.is_part_in_bits]
+
+    @property
+    def writes_bits(self) -> bool:
+        """Whether it writes through a view of another dtype than the memory's."""
+        return any(ref.dtype != ref.memory.dtype for ref in self.written)
 
 
 @dataclass(eq=False, slots=True)
@@ -112,6 +118,20 @@ class Ref(NamedTuple):
         spans = [Span(event.view, event.overwrites) for event in before]
         indices, left = needed(View(shown, strides, offset), spans)
         return [before[index] for index in indices], left
+
+    @property
+    def is_part_in_bits(self) -> bool:
+        """Whether it is a view of another dtype of some of the memory; the rest is then kept."""
+        nbytes = math.prod(self.view.shape) * self.dtype.itemsize
+        return self.dtype != self.memory.dtype and nbytes < self.memory.storage.nbytes()
+
+    @property
+    def around(self) -> Ref:
+        """All of the memory at that time."""
+        return self._replace(
+            view=View((self.memory.numel,), (1,), 0),
+            dtype=self.memory.dtype,
+        )
 
     def _is_all_of(self, event: Event) -> bool:
         """Whether a write, the memory's last, decides the whole value by itself."""
