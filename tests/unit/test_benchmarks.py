@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from benchmarks import bench_models, bench_single, cases, common, models, render
+from benchmarks import bench_models, bench_single, cases, common, models, peers, render
 from benchmarks.cases import Cases
 from benchmarks.timing import Contestant, interleave, runnable
 
@@ -126,6 +126,33 @@ def test_cases_after_the_seconds_are_named(tmp_path, monkeypatch):
     assert list(stored()["not_timed"]) == ["second"]
     assert len(stored()["results"]) == 1
     run.conclude()
+
+
+def test_peers_that_cannot_draw_are_named():
+    skipped = {}
+    large = torch.empty(2 * peers.JAX_MOST, device="meta")
+    found = {peer.name for peer in peers.contestants("normal_", large, skipped)}
+    assert "float32 on the CPU only" in skipped["numpy, float32 on meta"]
+    assert f"more than {peers.JAX_MOST} elements" in skipped["jax, float32 on meta"]
+    assert found | {name.partition(",")[0] for name in skipped} == set(peers.PEERS)
+
+
+def test_a_jax_that_crashes_beside_torch_is_found_once(monkeypatch):
+    runs = []
+
+    def crashes(command, **_):
+        runs.append(command)
+        return subprocess.CompletedProcess(command, -11, "", "some words\nSegmentation fault\n")
+
+    monkeypatch.setattr(peers.subprocess, "run", crashes)
+    peers._fault_of_jax.cache_clear()
+    try:
+        for _ in range(2):
+            fault = peers._fault_of_jax()
+            assert fault == "ended with -11 beside torch: Segmentation fault"
+        assert len(runs) == 1
+    finally:
+        peers._fault_of_jax.cache_clear()
 
 
 def test_sizes_are_bounded_by_the_memory(monkeypatch):
