@@ -1,6 +1,7 @@
 """The benchmarks' own parts: sizes, budgets, what is left out, and the rendered page."""
 
 import json
+import math
 import subprocess
 import sys
 
@@ -164,6 +165,24 @@ def test_sizes_are_bounded_by_the_memory(monkeypatch):
     assert max(bench_single.sizes_of(options, device, "bfloat16")) == 2**20
     monkeypatch.setattr(common, "memory", lambda device: 2**37)
     assert max(bench_single.sizes_of(options, device, "float32")) == 2**32
+
+
+@pytest.mark.parametrize("gib", [78, 139])
+def test_a_gpu_times_first_what_its_targets_are_read_off(gib, monkeypatch):
+    monkeypatch.setattr(common, "memory", lambda device: gib << 30)
+    options = common.parser("").parse_args([])
+    options.sizes, options.dtypes = None, list(bench_single.DTYPES)
+    todo = bench_single.cases(options, torch.device("cuda"))
+    count = sum(map(bench_single.is_wanted_first, todo))
+    first = [str(case) for case in todo[:count]]
+    assert all(map(bench_single.is_wanted_first, todo[:count]))
+    for case in ("normal_ float32 32768x32768", "trunc_normal_ bfloat16 32768x32768"):
+        assert case in first
+    for case in ("sparse_ float32 4096x4096", "dirac_ float32 512x512x3x3"):
+        assert case in first
+    sizes = [math.prod(c.shape) * bench_single.DTYPES[c.dtype].itemsize for c in todo]
+    assert max(sizes) == 16 << 30  # and three times as much beside it, of 78 GiB
+    assert len(set(map(str, todo))) == len(todo)
 
 
 def test_a_page_is_rendered_without_a_contestant_and_with_what_was_left_out(tmp_path):
