@@ -52,7 +52,7 @@ def shrink() -> None:
             held = importlib.import_module(f"benchmarks.{module}")
             assert hasattr(held, name), f"{module}.{name}"
             setattr(held, name, value)
-    timing.LOOP_S["cuda"], timing.ROUNDS, gate.SHAPE = 1e-5, (3, 3), (13, 67)
+    timing.LOOP_S["cuda"], timing.ROUNDS, gate.SHAPE = 1e-5, (2, 2), (13, 67)
     small = zip(models.WORKLOADS, (TINY[0], TINY[0], TINY[1], TINY[0]), strict=True)
     workloads = tuple(replace(workload, sizes=sizes) for workload, sizes in small)
     importlib.import_module("benchmarks.bench_models").WORKLOADS = workloads
