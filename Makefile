@@ -8,7 +8,8 @@
 #   make accuracy    the errors of the float32 samplers over all 2^32 words, some 10 minutes
 #   make bench       the benchmarks, into RESULTS
 #   make mutants     break the code in many ways and see that the tests notice (some minutes)
-#   make ptx         conformance of the kernels' PTX for sm_80, sm_90 and sm_100 (some 10 minutes)
+#   make ptx         conformance of the kernels' PTX for sm_80, sm_90 and sm_100, and the benchmarks
+#                    on it, as on a GPU (some 12 minutes)
 #   make gpu-check   on a CUDA machine: conformance on the GPU, then the benchmarks
 #   make clean       remove .venv, caches and build products
 
@@ -69,6 +70,8 @@ ptx: .venv/dev
 	PTX=90 ESTIMATES=low $(BIN)/python -m pytest tests/conformance
 	PTX=90 ESTIMATES=high $(BIN)/python -m pytest tests/conformance
 	PTX=100 $(BIN)/python -m pytest tests/conformance
+	@echo "== the benchmarks' way on a GPU"
+	PTX=90 $(BIN)/python -m tests.rehearsal "$$(mktemp -d)"
 
 gpu-check:
 	@echo "== gpu-check with $(PYTHON)"

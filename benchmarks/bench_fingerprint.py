@@ -17,7 +17,7 @@ from torch import Tensor
 import tritoninit
 from benchmarks import common
 from benchmarks.cases import Cases, Row
-from benchmarks.timing import Contestant, Timing, as_json, duration, interleave
+from benchmarks.timing import Contestant, Timing, as_json, duration, interleave, runnable
 from tritoninit.backends.digest import digest
 from tritoninit.backends.numpy_ import NumpyBackend
 from tritoninit.digest import header
@@ -40,7 +40,9 @@ def check(device: torch.device, dtype: str) -> None:
         sys.exit(f"the fingerprint in {dtype} on {device} is not numpy's, so nothing was timed")
 
 
-def measure(tensor: Tensor, bits: Tensor, quick: bool) -> dict[str, Timing]:
+def measure(
+    tensor: Tensor, bits: Tensor, quick: bool, skipped: dict[str, str]
+) -> dict[str, Timing]:
     """The timings of all passes over the same memory."""
     contestants = [
         Contestant("tritoninit.fingerprint", lambda: tritoninit.fingerprint(tensor)),
@@ -48,15 +50,18 @@ def measure(tensor: Tensor, bits: Tensor, quick: bool) -> dict[str, Timing]:
     ]
     if hasattr(torch, "hash_tensor"):
         contestants.append(Contestant("hash_tensor", lambda: torch.hash_tensor(bits)))
-    return interleave(contestants, tensor.device, quick)
+    where = f"{str(tensor.dtype).removeprefix('torch.')} {tensor.numel()}"
+    return interleave(runnable(contestants, skipped, where), tensor.device, quick)
 
 
-def timed(dtype: str, numel: int, device: torch.device, quick: bool) -> tuple[Row, str]:
+def timed(
+    dtype: str, numel: int, device: torch.device, quick: bool, skipped: dict[str, str]
+) -> tuple[Row, str]:
     """The row of a tensor, and its line on the terminal."""
     bits = torch.randint(-(2**15), 2**15, (numel,), dtype=DTYPES[dtype], device=device)
     bits &= 0x3FFF  # finite numbers
     tensor = bits.view(getattr(torch, dtype))
-    timings = measure(tensor, bits, quick)
+    timings = measure(tensor, bits, quick, skipped)
     nbytes = numel * tensor.itemsize
     columns = (
         f"{name} {duration(t.median_s)} ({nbytes / t.median_s / 1e9:.3g} GB/s)"
@@ -77,7 +82,7 @@ def main() -> None:
     for dtype in DTYPES:
         for numel in QUICK_SIZES if options.quick else SIZES[device.type]:
             case = f"{dtype} 2^{numel.bit_length() - 1}"
-            run.run(case, partial(timed, dtype, numel, device, options.quick))
+            run.run(case, partial(timed, dtype, numel, device, options.quick, run.skipped))
     run.conclude()
 
 

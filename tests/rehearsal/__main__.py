@@ -1,23 +1,29 @@
 """Run what ``benchmarks/run`` runs on a GPU, without one, on small sizes: the files and the page.
 
-python -m tests.rehearsal FOLDER
+    python -m tests.rehearsal FOLDER
+
+fills host memory; with PTX=90 the kernels are launched, and a machine runs their PTX (2 minutes).
 """
 
 from __future__ import annotations
 
 import importlib
+import os
 import re
 import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from benchmarks import common, gate, models, peers, render, timing
 from benchmarks.bench_models import TINY
-from tests.rehearsal.stand_in import install
+from tests.rehearsal.stand_in import BENCHMARKS, EVERYONE, install
 from tritoninit.fill import fill
 
 CARD, FREE_BYTES = "NVIDIA H100 80GB HBM3, rehearsed", 78 << 30
+PTX = os.environ.get("PTX")
 FAULT = "no GPU to draw on"
 SCRIPT = common.ROOT / "benchmarks" / "run"
 SMALL: dict[str, dict[str, Any]] = {
@@ -40,28 +46,39 @@ SMALL: dict[str, dict[str, Any]] = {
 
 
 def shrink() -> None:
-    """Sizes and rounds that take no time, and host fills for the kernel that is tuned."""
+    """Sizes and rounds that take no time; on host memory the kernel that is tuned is none."""
     for module, values in SMALL.items():
         for name, value in values.items():
             held = importlib.import_module(f"benchmarks.{module}")
             assert hasattr(held, name), f"{module}.{name}"
             setattr(held, name, value)
-    timing.LOOP_S["cuda"], timing.ROUNDS, gate.SHAPE = 1e-5, (3, 3), (13, 67)
+    timing.LOOP_S["cuda"], timing.ROUNDS, gate.SHAPE = 1e-5, (2, 2), (13, 67)
     small = zip(models.WORKLOADS, (TINY[0], TINY[0], TINY[1], TINY[0]), strict=True)
     workloads = tuple(replace(workload, sizes=sizes) for workload, sizes in small)
     importlib.import_module("benchmarks.bench_models").WORKLOADS = workloads
     peers._fault_of_jax = lambda: FAULT
-    tuned = importlib.import_module("benchmarks.tuning_kernel")
-    tuned.fill = lambda out, recipe, key, *_: fill(out, recipe, key)
+    if not PTX:
+        tuned = importlib.import_module("benchmarks.tuning_kernel")
+        tuned.fill = lambda out, recipe, key, *_: fill(out, recipe, key)
 
 
 def main(folder: Path) -> None:
-    install(CARD, FREE_BYTES)
+    device = None
+    if PTX:
+        torch.cuda.is_available()  # torch would take the driver's stand-in for a broken driver
+        from tests.ptx.device import Device
+
+        device = Device(int(PTX))
+    install(CARD, FREE_BYTES, EVERYONE if PTX else BENCHMARKS)
     shrink()
     for module, name in re.findall(r"^ +timed (\w+) (\w+) \d+$", SCRIPT.read_text(), re.MULTILINE):
         print(f"== {module}", flush=True)
         sys.argv = [module, "--seconds", "60", "--json", str(folder / f"{name}.json")]
-        importlib.import_module(f"benchmarks.{module}").main()
+        try:
+            importlib.import_module(f"benchmarks.{module}").main()
+        finally:
+            if device is not None and device.failure is not None:
+                raise device.failure
     sys.argv = ["render", str(folder)]
     render.main()
 

@@ -1,13 +1,14 @@
 """The benchmarks' own parts: sizes, budgets, what is left out, and the rendered page."""
 
 import json
+import math
 import subprocess
 import sys
 
 import pytest
 import torch
 
-from benchmarks import bench_models, bench_single, cases, common, models, render
+from benchmarks import bench_models, bench_single, cases, common, models, peers, render
 from benchmarks.cases import Cases
 from benchmarks.timing import Contestant, interleave, runnable
 
@@ -128,6 +129,33 @@ def test_cases_after_the_seconds_are_named(tmp_path, monkeypatch):
     run.conclude()
 
 
+def test_peers_that_cannot_draw_are_named():
+    skipped = {}
+    large = torch.empty(2 * peers.JAX_MOST, device="meta")
+    found = {peer.name for peer in peers.contestants("normal_", large, skipped)}
+    assert "float32 on the CPU only" in skipped["numpy, float32 on meta"]
+    assert f"more than {peers.JAX_MOST} elements" in skipped["jax, float32 on meta"]
+    assert found | {name.partition(",")[0] for name in skipped} == set(peers.PEERS)
+
+
+def test_a_jax_that_crashes_beside_torch_is_found_once(monkeypatch):
+    runs = []
+
+    def crashes(command, **_):
+        runs.append(command)
+        return subprocess.CompletedProcess(command, -11, "", "some words\nSegmentation fault\n")
+
+    monkeypatch.setattr(peers.subprocess, "run", crashes)
+    peers._fault_of_jax.cache_clear()
+    try:
+        for _ in range(2):
+            fault = peers._fault_of_jax()
+            assert fault == "ended with -11 beside torch: Segmentation fault"
+        assert len(runs) == 1
+    finally:
+        peers._fault_of_jax.cache_clear()
+
+
 def test_sizes_are_bounded_by_the_memory(monkeypatch):
     monkeypatch.setattr(common, "memory", lambda device: 2**24)
     options = common.parser("").parse_args([])
@@ -137,6 +165,24 @@ def test_sizes_are_bounded_by_the_memory(monkeypatch):
     assert max(bench_single.sizes_of(options, device, "bfloat16")) == 2**20
     monkeypatch.setattr(common, "memory", lambda device: 2**37)
     assert max(bench_single.sizes_of(options, device, "float32")) == 2**32
+
+
+@pytest.mark.parametrize("gib", [78, 139])
+def test_a_gpu_times_first_what_its_targets_are_read_off(gib, monkeypatch):
+    monkeypatch.setattr(common, "memory", lambda device: gib << 30)
+    options = common.parser("").parse_args([])
+    options.sizes, options.dtypes = None, list(bench_single.DTYPES)
+    todo = bench_single.cases(options, torch.device("cuda"))
+    count = sum(map(bench_single.is_wanted_first, todo))
+    first = [str(case) for case in todo[:count]]
+    assert all(map(bench_single.is_wanted_first, todo[:count]))
+    for case in ("normal_ float32 32768x32768", "trunc_normal_ bfloat16 32768x32768"):
+        assert case in first
+    for case in ("sparse_ float32 4096x4096", "dirac_ float32 512x512x3x3"):
+        assert case in first
+    sizes = [math.prod(c.shape) * bench_single.DTYPES[c.dtype].itemsize for c in todo]
+    assert max(sizes) == 16 << 30  # and three times as much beside it, of 78 GiB
+    assert len(set(map(str, todo))) == len(todo)
 
 
 def test_a_page_is_rendered_without_a_contestant_and_with_what_was_left_out(tmp_path):
