@@ -2,7 +2,8 @@
 # as it is, and downloads nothing.
 #
 #   make demo        build a Llama-style model from meta, print its plan, check a sample of it
-#   make test        all tests; the Triton kernels run in Triton's interpreter, and their PTX in a machine
+#   make test        all tests; the Triton kernels run in Triton's interpreter, and their PTX and some
+#                    of their AMD assembly in a machine
 #   make lint        ruff and mypy
 #   make battery     statistical tests of 2^34 normals and all streams of words, some 7 minutes
 #   make accuracy    the errors of the float32 samplers over all 2^32 words, some 10 minutes
@@ -10,6 +11,7 @@
 #   make mutants     break the code in many ways and see that the tests notice (some minutes)
 #   make ptx         conformance of the kernels' PTX for sm_80, sm_90 and sm_100, and the benchmarks
 #                    on it, as on a GPU (some 12 minutes)
+#   make amd         conformance of the kernels' assembly for gfx942 (some 4 minutes)
 #   make gpu-check   on a CUDA machine: conformance on the GPU, then the benchmarks
 #   make clean       remove .venv, caches and build products
 
@@ -27,7 +29,7 @@ DEV_PACKAGES := scipy==1.17.1 mpmath==1.3.0 pytest==9.2.0 hypothesis==6.170.15 \
 INSTALL := -m pip install --quiet --disable-pip-version-check
 INSTALL_SELF := $(INSTALL) --no-deps --no-build-isolation --editable .
 
-.PHONY: demo test lint accuracy battery bench mutants ptx gpu-check clean
+.PHONY: demo test lint accuracy battery bench mutants ptx amd gpu-check clean
 .NOTPARALLEL:
 
 demo: .venv/run
@@ -41,6 +43,8 @@ test: .venv/dev
 	TRITON_INTERPRET=1 $(BIN)/python -m pytest tests/conformance
 	@echo "== conformance: the kernels' PTX for sm_90, run by a machine"
 	PTX=90 $(BIN)/python -m pytest tests/conformance
+	@echo "== conformance: some of the kernels' assembly for gfx942, run by a machine"
+	AMD=942 $(BIN)/python -m pytest tests/conformance/test_launched.py tests/conformance/test_digest.py
 
 lint: .venv/dev
 	@echo "== lint: ruff check, ruff format, mypy"
@@ -72,6 +76,12 @@ ptx: .venv/dev
 	PTX=100 $(BIN)/python -m pytest tests/conformance
 	@echo "== the benchmarks' way on a GPU"
 	PTX=90 $(BIN)/python -m tests.rehearsal "$$(mktemp -d)"
+
+amd: .venv/dev
+	@echo "== AMD assembly"
+	AMD=942 $(BIN)/python -m pytest tests/conformance
+	AMD=942 ESTIMATES=low $(BIN)/python -m pytest tests/conformance
+	AMD=942 ESTIMATES=high $(BIN)/python -m pytest tests/conformance
 
 gpu-check:
 	@echo "== gpu-check with $(PYTHON)"

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import triton
@@ -20,6 +21,7 @@ import triton.language as tl
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 from triton.language import str_to_ty
+from triton.runtime import driver
 
 from tests.gpu_compile.variants import (
     BROKEN,
@@ -169,11 +171,9 @@ def compile_variant(variant: Variant, target: Target) -> Listing:
     options = {"num_warps": WARPS, "enable_fp_fusion": variant.kind == "contracted"}
     if target.backend == "cuda" and variant.kind != DIGEST:
         options["maxnreg"] = REGISTERS
-    kernel = triton.compile(
-        source(variant),
-        target=GPUTarget(target.backend, target.arch, target.warp),
-        options=options,
-    )
+    gpu = GPUTarget(target.backend, target.arch, target.warp)
+    driver._active = SimpleNamespace(get_current_target=lambda: gpu)  # kernels ask for it too
+    kernel = triton.compile(source(variant), target=gpu, options=options)
     samples = elements(variant) // (WARPS * target.warp)
     if target.backend == "hip":
         return Listing(samples, amdgcn=kernel.asm["amdgcn"])

@@ -36,9 +36,11 @@ NEAREST_EVEN = 0
 # Instructions a sample of the whole listing: those of a full tile and of a partial one.
 BUDGET = {
     ("uniform", "fp32"): 29,
-    ("uniform", "bf16"): 35.5,
+    ("uniform", "bf16"): 36,
+    ("uniform", "fp16"): 31,
     ("normal", "fp32"): 47.5,
     ("normal", "bf16"): 54.5,
+    ("normal", "fp16"): 49.5,
     ("rational", "fp32"): 49.5,
     ("rational", "bf16"): 55.5,
     ("tails", "fp32"): 84.5,

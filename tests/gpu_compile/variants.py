@@ -116,7 +116,8 @@ def variants(target: str) -> list[Variant]:
     chosen = []
     for kind in PARAMS:
         dtypes = dtypes_of(kind)
-        chosen += [Variant(kind, dtype, "contiguous") for dtype in dtypes[: 3 if full else 2]]
+        halves = full or (target == "gfx942" and kind in STORED)
+        chosen += [Variant(kind, dtype, "contiguous") for dtype in dtypes[: 3 if halves else 2]]
         layouts = EVERY_KIND if full else ()
         if kind in LAYOUT_KINDS:
             layouts = tuple(LAYOUTS)[1:] if full else OTHER_TARGETS
