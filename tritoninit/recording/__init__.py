@@ -47,6 +47,7 @@ from tritoninit.recording.targets import (
     short,
 )
 from tritoninit.recording.trace import Ref
+from tritoninit.recording.walk import parents_first
 from tritoninit.stream import Key
 
 __all__ = [
@@ -120,7 +121,7 @@ def record_model(
     options = options or Options()
     if is_recording():
         raise RuntimeError("a model cannot be planned while record() is open; leave it first")
-    paths = list(model.named_modules(remove_duplicate=False))
+    paths = parents_first(model)
     targets = find_targets(paths)
     options.apply(targets)
     first: dict[nn.Module, str] = {}
@@ -135,10 +136,8 @@ def record_model(
         built = Built(filled, already_ran(first) if constructions else set())
         with intercepted(recorder), LiteralMode(recorder), OperationMode(recorder):
             initialise(model, recorder, targets, init_fn, built)
-        for state in shadows.states:
-            state.check_structure()
-        values = list(_values(recorder, shadows))
         attributes = shadows.changed_attributes()
+        values = list(_values(recorder, shadows))
     left = decide(recorder, values, began)
     unknown = {name: reason for name, reason in left.items() if reason != SKIPPED}
     missing = [f"{t}: {unknown[t.name]}" for t, *_ in values if t.name in unknown]

@@ -20,6 +20,7 @@ from tritoninit.plan import View
 from tritoninit.recipe import Recipe
 from tritoninit.recording.trace import view_at
 
+META = torch.device("meta")
 TABLES = {"parameter": "_parameters", "buffer": "_buffers"}
 
 
@@ -72,6 +73,7 @@ class Target:
     rounded: torch.dtype | None = None
     working: torch.dtype | None = None
     own: Any = None
+    _whole: View | None = None
 
     def cast(self, dtype: torch.dtype, working: torch.dtype) -> None:
         """Ask for another dtype, of floating-point numbers on meta."""
@@ -101,7 +103,9 @@ class Target:
     @property
     def whole(self) -> View:
         """The tensor as a view of its own memory."""
-        return view_at(self.tensor.shape, self.tensor.stride(), 0)
+        if self._whole is None:
+            self._whole = view_at(self.tensor.shape, self.tensor.stride(), 0)
+        return self._whole
 
     def __str__(self) -> str:
         shape = list(self.tensor.shape)
@@ -225,12 +229,11 @@ def make_shadow(tensor: Tensor, dtype: torch.dtype | None = None) -> Tensor:
 
     Of a DTensor a plain one of the global shape: init code is given whole tensors.
     """
-    dtype = dtype or tensor.dtype
     shadow = torch.empty_strided(
         tensor.shape,
         tensor.stride(),
-        dtype=dtype,
-        device="meta",
+        dtype=dtype or tensor.dtype,
+        device=META,
         requires_grad=tensor.requires_grad,
     )
     if is_dtensor(tensor) and isinstance(tensor, nn.Parameter):
