@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from operator import is_
 from typing import Any
@@ -117,12 +117,16 @@ class Shadows:
         self.grads = [(tensor, tensor.requires_grad) for tensor, _ in self.real]
 
     @contextmanager
-    def in_place(self) -> Iterator[None]:
-        """Put the shadows in; whatever happens, the model is afterwards what it was."""
+    def in_place(self, begin: Callable[[Target], object]) -> Iterator[None]:
+        """Put the shadows in; whatever happens, the model is afterwards what it was.
+
+        ``begin`` is called with every target, as soon as its shadow is there.
+        """
         try:
             for target in self.targets:
                 if target.tensor.is_meta:
                     self._cover(target)
+                begin(target)
             self.states = [State(module, name) for module, name in self.modules.items()]
             plain = {kind: plain_class(kind) for kind in {state.kind for state in self.states}}
             for state in self.states:

@@ -57,8 +57,8 @@ class Target:
     already, which stay.  ``stale`` is set once init code would have changed such values,
     ``outdated`` where something wrote to the tensor after its constructor's record ended.
     ``skipped`` tensors stay on meta.  Where a cast was asked for, the shadow is of dtype
-    ``working``, and the values are rounded to ``rounded``.  ``own`` is the memory of the tensor
-    itself, where writes to it are not writes to the shadow.
+    ``working``, and the values are rounded to ``rounded``.  ``memory`` is the shadow's, and
+    ``own`` that of the tensor itself, where writes to it are not writes to the shadow.
     """
 
     names: tuple[str, ...]
@@ -72,6 +72,7 @@ class Target:
     skipped: bool = False
     rounded: torch.dtype | None = None
     working: torch.dtype | None = None
+    memory: Any = None
     own: Any = None
     _whole: View | None = None
 
@@ -94,6 +95,11 @@ class Target:
     def owner(self) -> str:
         """The class of the module that holds it first."""
         return type(self.slots[0].module).__name__
+
+    @property
+    def is_special(self) -> bool:
+        """Whether more than its last write decides what becomes of it."""
+        return self.skipped or self.outdated or self.own is not None
 
     @property
     def is_sharded(self) -> bool:
