@@ -47,7 +47,6 @@ from tritoninit.recording.targets import (
     short,
 )
 from tritoninit.recording.trace import Ref
-from tritoninit.recording.walk import parents_first
 from tritoninit.stream import Key
 
 __all__ = [
@@ -121,7 +120,7 @@ def record_model(
     options = options or Options()
     if is_recording():
         raise RuntimeError("a model cannot be planned while record() is open; leave it first")
-    paths = parents_first(model)
+    paths = list(model.named_modules(remove_duplicate=False))
     targets = find_targets(paths)
     options.apply(targets)
     first: dict[nn.Module, str] = {}

@@ -12,7 +12,6 @@ from torch import nn
 
 from tritoninit.recording.recorder import Recorder
 from tritoninit.recording.targets import Target
-from tritoninit.recording.walk import children_first
 
 InitFn = Callable[[nn.Module], Any]
 
@@ -47,7 +46,7 @@ def initialise(
     module's own tensors, the second where they called it.
     """
     concerned = {id(slot.module) for t in targets if t.shadow is not None for slot in t.slots}
-    order = children_first(model)
+    order = _children_first(model)
     for module in order:
         if module._modules and any(id(child) in concerned for child in module._modules.values()):
             concerned.add(id(module))
@@ -63,6 +62,22 @@ def initialise(
         for module, method in _Methods(WHOLE).outermost(model):
             if id(module) in concerned and (id(module), method.__name__) not in built.ran:
                 _run(recorder, order[module], module, method.__name__, method)
+
+
+def _children_first(model: nn.Module) -> dict[nn.Module, str]:
+    """Every module after those below it, under the name that the model gives it first."""
+    found: list[tuple[str, nn.Module]] = []
+    left = [("", model)]
+    while left:  # parents first and from the last child on: the reverse of what is asked for
+        path = left.pop()
+        found.append(path)
+        if children := path[1]._modules:
+            begin = f"{path[0]}." if path[0] else ""
+            left += [(begin + key, child) for key, child in children.items() if child is not None]
+    order: dict[nn.Module, str] = {}
+    for name, module in reversed(found):
+        order.setdefault(module, name)
+    return order
 
 
 class _Methods:
