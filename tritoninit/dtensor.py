@@ -120,12 +120,22 @@ def meshes_of(values: Iterable[object]) -> list[DeviceMesh]:
 
 def meshes_of_model(model: nn.Module) -> list[DeviceMesh]:
     """The meshes of a model's DTensors, those of its parameters first; see :func:`meshes_of`."""
-    tables = ("_parameters", "_buffers")
+    if "torch.distributed.tensor" not in sys.modules:
+        return []
+    modules: dict[nn.Module, None] = {}
+    left = [model]
+    while left:  # as ``modules()``, whose nested generators take three times as long
+        module = left.pop()
+        if module not in modules:
+            modules[module] = None
+            if children := module._modules:
+                left += [child for child in reversed(children.values()) if child is not None]
     return meshes_of(
         tensor
-        for table in tables
-        for module in model.modules()
-        for tensor in getattr(module, table).values()
+        for table in ("_parameters", "_buffers")
+        for module in modules
+        if (held := module.__dict__[table])
+        for tensor in held.values()
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,6 +14,7 @@ from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from tritoninit.dtensor import is_dtensor, local_of, sharding_of
 from tritoninit.layout import PLAIN_TYPES
+from tritoninit.memory import adopt
 from tritoninit.names import canonical_name
 from tritoninit.plan import View
 from tritoninit.recipe import Recipe
@@ -246,11 +246,3 @@ def make_shadow(tensor: Tensor, dtype: torch.dtype | None = None) -> Tensor:
         shadow = nn.Parameter(shadow.detach(), requires_grad=tensor.requires_grad)
     adopt(shadow, tensor)
     return shadow
-
-
-def adopt(tensor: Tensor, original: Tensor) -> None:
-    """Give a tensor the class (but for DTensors) and the Python attributes of another."""
-    if type(tensor) is not type(original) and not (is_dtensor(tensor) or is_dtensor(original)):
-        tensor.__class__ = type(original)
-    if original.__dict__ or tensor.__dict__:
-        tensor.__dict__ = copy.copy(original.__dict__)
