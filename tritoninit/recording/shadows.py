@@ -40,8 +40,6 @@ class State:
         """Put everything back, in the containers it was in."""
         if type(self.module) is not self.kind:
             self.module.__class__ = self.kind
-        if self.is_same:
-            return
         vars(self.module).clear()
         vars(self.module).update(self.attributes)
         for table in TABLES_OF_MODULES:
@@ -58,7 +56,8 @@ class State:
             RecordError: parameters, buffers or modules came or went.
         """
         held, before = self.module.__dict__, self.attributes
-        self.is_same = _are_same(held, before) and self._has_same_tables()
+        same_class = type(self.module) is self.kind
+        self.is_same = same_class and _are_same(held, before) and self._has_same_tables()
         if self.is_same:
             return {}  # nearly every module
         self._check_structure()
@@ -127,19 +126,23 @@ class Shadows:
                 if target.tensor.is_meta:
                     self._cover(target)
                 begin(target)
-            self.states = [State(module, name) for module, name in self.modules.items()]
-            plain = {kind: plain_class(kind) for kind in {state.kind for state in self.states}}
-            for state in self.states:
-                state.module.__dict__.pop(FLAG, None)
-                if plain[state.kind] is not state.kind:
-                    state.module.__class__ = plain[state.kind]
+            plain: dict[type[nn.Module], type[nn.Module]] = {}
+            for module, name in self.modules.items():
+                self.states.append(State(module, name))
+                module.__dict__.pop(FLAG, None)
+                kind = type(module)
+                if kind not in plain:
+                    plain[kind] = plain_class(kind)
+                if plain[kind] is not kind:
+                    module.__class__ = plain[kind]
             # Global generators are left as they are, even by init code that seeds them.
             gpus = torch.cuda.device_count() if torch.cuda.is_initialized() else 0
             with torch.random.fork_rng(devices=range(gpus)):
                 yield
         finally:
             for state in self.states:
-                state.restore()
+                if not state.is_same:
+                    state.restore()
             for target in self.targets:
                 if target.shadow is not None:
                     for module, key in target.slots:

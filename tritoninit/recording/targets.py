@@ -159,21 +159,25 @@ def find_targets(paths: list[tuple[str, nn.Module]]) -> list[Target]:
             memory without being the same object.
         ValueError: a DTensor on meta with a pending Partial.
     """
+    held: dict[str, list[tuple[str, Slot, Tensor]]] = {kind: [] for kind in TABLES}
+    for prefix, module in paths:
+        for kind, table in TABLES.items():
+            if tensors := module.__dict__[table]:
+                places = held[kind]
+                for key, tensor in tensors.items():
+                    if tensor is not None:
+                        name = canonical_name(f"{prefix}.{key}" if prefix else key)
+                        places.append((name, Slot(module, key), tensor))
     targets: dict[int, Target] = {}
-    for kind, table in TABLES.items():
-        for prefix, module in paths:
-            for key, tensor in getattr(module, table).items():
-                if tensor is None:
-                    continue
-                name = canonical_name(f"{prefix}.{key}" if prefix else key)
-                slot = Slot(module, key)
-                target = targets.get(id(tensor))
-                if target is None:
-                    targets[id(tensor)] = Target((name,), kind, tensor, [slot])
-                    continue
-                target.names += (name,)
-                if not any(slot.module is s.module and slot.key == s.key for s in target.slots):
-                    target.slots.append(slot)
+    for kind, places in held.items():
+        for name, slot, tensor in places:
+            target = targets.get(id(tensor))
+            if target is None:
+                targets[id(tensor)] = Target((name,), kind, tensor, [slot])
+                continue
+            target.names += (name,)
+            if not any(slot.module is s.module and slot.key == s.key for s in target.slots):
+                target.slots.append(slot)
     found = list(targets.values())
     for target in found:
         if not (type(target.tensor) in PLAIN_TYPES and target.tensor.layout is torch.strided):
@@ -219,10 +223,10 @@ def _check_names_differ(targets: list[Target]) -> None:
 def _check_memory_is_separate(targets: list[Target]) -> None:
     seen: dict[int, Target] = {}
     for target in targets:
-        storage = untyped_storage(target.tensor) if target.tensor.is_meta else None
+        storage = storage_of(target.tensor) if target.tensor.is_meta else None
         if storage is None:
             continue
-        other = seen.setdefault(storage._cdata, target)
+        other = seen.setdefault(storage, target)
         if other is not target:
             raise RecordError(
                 f"{other.name} and {target.name} share memory on meta but are not the same"
