@@ -81,6 +81,8 @@ class Recording:
     @property
     def targets(self) -> list[Target]:
         """The targets that will be given values."""
+        if not self.left:
+            return self.every
         return [target for target in self.every if target.name not in self.left]
 
     @paused()

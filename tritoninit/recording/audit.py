@@ -20,7 +20,8 @@ def decide(recorder: Recorder, target: Target, ref: Ref, assigned: bool, began: 
     Returns:
         Why it gets none, if so.
     """
-    event = None if assigned or target.is_special else ref.last_write()
+    simple = ref.view is target.whole and not (assigned or target.is_special)
+    event = ref.last_write() if simple else None
     if event is not None and isinstance(event.recipe, Recipe) and ref.dtype is target.dtype:
         target.writes = (Written(event.recipe, ref.view, event, event.origin),)
         return None  # nearly every tensor
