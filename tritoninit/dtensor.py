@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeGuard
 
 from torch import Tensor, nn
 
-from tritoninit.layout import Placement
+from tritoninit.layout import PLAIN_TYPES, Placement
 from tritoninit.region import Region, Shape
 from tritoninit.sharding import Sharding, Split
 
@@ -32,6 +32,8 @@ class Part(NamedTuple):
 
 def is_dtensor(tensor: object) -> TypeGuard[DTensor]:
     """Whether the tensor is a DTensor."""
+    if type(tensor) in PLAIN_TYPES:
+        return False  # nearly every tensor; isinstance() takes four times as long
     module = sys.modules.get("torch.distributed.tensor")
     return module is not None and isinstance(tensor, module.DTensor)
 
@@ -114,19 +116,30 @@ def meshes_of(values: Iterable[object]) -> list[DeviceMesh]:
     if module is None:
         return []
     kind = module.DTensor
-    found = [value.device_mesh for value in values if isinstance(value, kind)]
+    odd = [value for value in values if type(value) not in PLAIN_TYPES]
+    found = [value.device_mesh for value in odd if isinstance(value, kind)]
     return [mesh for mesh in dict.fromkeys(found) if mesh.get_coordinate() is not None]
 
 
 def meshes_of_model(model: nn.Module) -> list[DeviceMesh]:
     """The meshes of a model's DTensors, those of its parameters first; see :func:`meshes_of`."""
-    tables = ("_parameters", "_buffers")
-    return meshes_of(
-        tensor
-        for table in tables
-        for module in model.modules()
-        for tensor in getattr(module, table).values()
-    )
+    if "torch.distributed.tensor" not in sys.modules:
+        return []
+    modules: dict[nn.Module, None] = {}
+    left = [model]
+    while left:  # as ``modules()``, whose nested generators take three times as long
+        module = left.pop()
+        if module not in modules:
+            modules[module] = None
+            if children := module._modules:
+                left += [child for child in reversed(children.values()) if child is not None]
+    parameters: list[object] = []
+    buffers: list[object] = []
+    for module in modules:
+        held = module.__dict__
+        parameters += held["_parameters"].values()
+        buffers += held["_buffers"].values()
+    return meshes_of(parameters + buffers)
 
 
 def with_local(tensor: DTensor, local: Tensor) -> DTensor:

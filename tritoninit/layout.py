@@ -35,7 +35,7 @@ INFERENCE = (
     " https://github.com/pytorch/rfcs/pull/17 for more details."
 )
 MAX_NUMEL = 2**62  # global indices, and twice as many for complex numbers, fit an int64
-PLAIN_TYPES = (Tensor, torch.nn.Parameter)
+PLAIN_TYPES = frozenset({Tensor, torch.nn.Parameter})
 
 
 class Placement(NamedTuple):

@@ -184,7 +184,8 @@ def materialize(
         with together(meshes, "computing orthogonal matrices"):
             delivery = Delivery(dealt, made.fills, allocated)
             tensors |= delivery.tensors
-    with together(meshes, "filling"), progress(made.nbytes, "materialize") as advance:
+    total = made.nbytes
+    with together(meshes, "filling"), progress(total, "materialize") as advance:
         if dealt:
             delivery.carry_out(recording.sources)
         held: list[tuple[Fill, Held]] = []
@@ -210,7 +211,7 @@ def materialize(
     unknown = [f"{left.name} ({left.origin})" for left in made.left if left.origin != SKIPPED]
     if unknown:
         logger.warning("left on meta without a recipe: %s", ", ".join(unknown))
-    logger.info("materialized %s of %s", readable_bytes(made.nbytes), type(model).__name__)
+    logger.info("materialized %s of %s", readable_bytes(total), type(model).__name__)
     return made
 
 

@@ -109,7 +109,7 @@ def test_tensors_without_a_recipe_are_named_and_nothing_is_touched(monkeypatch):
     monkeypatch.setattr(
         torch,
         "empty_strided",
-        lambda *a, **k: allocated.append(k["device"]) or empty_strided(*a, **k),
+        lambda *a, **k: allocated.append(str(k["device"])) or empty_strided(*a, **k),
     )
     with pytest.raises(RecordError) as raised:
         tritoninit.materialize(model, "cpu")

@@ -97,3 +97,53 @@ def test_shared_modules_have_the_first_of_their_names():
         (f"a.0.0.{key}", (f"b.0.{key}", f"c.0.0.{key}")) for key in ("weight", "bias")
     ]
     assert {fill.origin for fill in fills} == {"reset_parameters of a.0.0 (Linear)"}
+
+
+class Cut(nn.Module):
+    """Init code whose tensor lies within a larger one."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(4))
+
+    def reset_parameters(self):
+        larger = torch.empty(8, device=self.weight.device)
+        larger[2:6].normal_()
+        self.weight.data = larger[2:6]
+
+
+def test_what_lies_within_a_larger_tensor_is_the_whole_of_its_own():
+    with torch.device("meta"):
+        model = Cut()
+    (fill,) = tritoninit.materialize(model, "cpu", seed=3).fills
+    assert [write.view for write in fill.writes] == [None]
+    expected = tritoninit.init.normal_(
+        torch.empty(4), generator=tritoninit.Key(3).fold_in("weight")
+    )
+    assert torch.equal(model.weight, expected)
+
+
+class Shared(nn.Module):
+    """One module under two names, and places without one."""
+
+    def __init__(self):
+        super().__init__()
+        inner = nn.Linear(2, 2)
+        self.first = nn.Sequential(inner, nn.Linear(2, 2))
+        self.register_module("none", None)
+        self.second = nn.Sequential(nn.Linear(2, 2), inner)
+
+
+def test_init_code_runs_children_first_and_once_a_module():
+    with torch.device("meta"):
+        model = Shared()
+    names = {module: name for name, module in model.named_modules()}
+    order = []
+
+    def init(module):
+        order.append(names[module])
+        for tensor in module.parameters(recurse=False):
+            nn.init.zeros_(tensor)
+
+    tritoninit.plan(model, init_fn=init)
+    assert order == ["first.0", "first.1", "first", "second.0", "second", ""]

@@ -9,9 +9,9 @@ after them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import torch
@@ -81,6 +81,8 @@ class Recording:
     @property
     def targets(self) -> list[Target]:
         """The targets that will be given values."""
+        if not self.left:
+            return self.every
         return [target for target in self.every if target.name not in self.left]
 
     @paused()
@@ -134,78 +136,91 @@ def record_model(
     constructions = constructions_of(first)
     recorder = Recorder(list(constructions))
     shadows = Shadows(first, targets)
-    with shadows.in_place():
-        filled = _begin(recorder, targets, constructions)
+    filled: dict[int, bool] = {}
+    every: list[Target] = []
+    left: dict[str, str] = {}
+    with shadows.in_place(partial(_begin, recorder, constructions, filled)):
         began = recorder.now()
-        built = Built(filled, already_ran(first) if constructions else set())
+        complete = {module for module, is_complete in filled.items() if is_complete}
+        built = Built(complete, already_ran(first) if constructions else set())
         with intercepted(recorder), LiteralMode(recorder), OperationMode(recorder):
             initialise(model, recorder, targets, init_fn, built)
-        for state in shadows.states:
-            state.check_structure()
-        values = list(_values(recorder, shadows))
         attributes = shadows.changed_attributes()
-    left = decide(recorder, values, began)
+        recorder.running = "init code"
+        for target, held in shadows.held():
+            ref, assigned = _value(recorder, target, held), held is not target.shadow
+            reason = decide(recorder, target, ref, assigned, began)
+            every.append(target)
+            if reason is not None:
+                left[target.name] = reason
+        recorder.running = ""
     unknown = {name: reason for name, reason in left.items() if reason != SKIPPED}
-    missing = [f"{t}: {unknown[t.name]}" for t, *_ in values if t.name in unknown]
-    if missing and options.strict:
+    if unknown and options.strict:
+        missing = [f"{t}: {unknown[t.name]}" for t in every if t.name in unknown]
         raise RecordError(complaint(missing, init_fn is not None))
-    every = [target for target, *_ in values]
     return Recording(list(first), every, left, recorder.sources, attributes)
 
 
 def _begin(
-    recorder: Recorder, targets: list[Target], constructions: list[Construction]
-) -> set[int]:
-    """Follow the shadows, with the constructors' values in them.
+    recorder: Recorder,
+    constructions: list[Construction],
+    filled: dict[int, bool],
+    target: Target,
+) -> None:
+    """Follow a target's shadow, with the constructors' value in it.
 
-    Returns:
-        The ids of the modules whose own tensors on meta all have such values.
+    ``filled`` says of modules, by id, whether all of their tensors on meta have such values.
     """
-    filled: dict[int, bool] = {}
-    for target in targets:
+    shadow, tensor = target.shadow, target.tensor
+    if shadow is None:
+        recorder.protect(target)
         complete = True
-        if target.shadow is None:
-            recorder.protect(target)
-        else:
-            memory = recorder.follow(target.shadow)
-            memory.target = target
-            if constructions:
-                values = (value for c in constructions if (value := c.value_of(target)) is not None)
-                value = next(values, None)
-                anew = target.rounded is not None
-                complete = value is not None and repeat(recorder, value, memory, anew)
-                target.outdated = any(c.is_outdated(target) for c in constructions)
-            tensor = target.tensor  # init code may hold the tensor itself
-            plain = not target.is_sharded and tensor.storage_offset() == 0
-            if plain and tensor.dtype == memory.dtype:
-                recorder.memories[tensor.untyped_storage()._cdata] = memory
-            else:
-                target.own = recorder.follow(tensor)
+    else:
+        memory = target.memory = recorder.follow(shadow, target.whole)
+        memory.target = target
+        complete = False
         if constructions:
-            for slot in target.slots:
-                filled[id(slot.module)] = filled.get(id(slot.module), True) and complete
-    return {module for module, complete in filled.items() if complete}
-
-
-def _values(recorder: Recorder, shadows: Shadows) -> Iterator[tuple[Target, Ref, bool]]:
-    """Every target with what init code left in its place, and whether it is a new tensor."""
-    recorder.running = "init code"
-    for target, held in shadows.held():
-        try:
-            ref = _value(recorder, target, held)
-        except RecordError:
-            if not target.skipped:
-                raise
-            memory = recorder.follow(held)
-            ref = Ref(memory, recorder.now(), memory.tensor_view, memory.dtype)
-            yield target, ref, False
+            values = (value for c in constructions if (value := c.value_of(target)) is not None)
+            value = next(values, None)
+            anew = target.rounded is not None
+            complete = value is not None and repeat(recorder, value, memory, anew)
+            target.outdated = any(c.is_outdated(target) for c in constructions)
+        # Init code may hold the tensor itself.
+        plain = not target.is_sharded and tensor.storage_offset() == 0
+        if plain and tensor.dtype == memory.dtype:
+            recorder.memories[tensor.untyped_storage()._cdata] = memory
         else:
-            yield target, ref, held is not target.shadow
-    recorder.running = ""
+            target.own = recorder.follow(tensor)
+    if constructions:
+        for slot in target.slots:
+            filled[id(slot.module)] = filled.get(id(slot.module), True) and complete
 
 
 def _value(recorder: Recorder, target: Target, held: Tensor) -> Ref:
     """What init code left in a target's place."""
+    memory, whole = recorder.memory(held), target.whole
+    same = (
+        held is target.shadow
+        and memory is not None
+        and memory is target.memory
+        and held.dtype is memory.dtype
+        and held.shape == whole.shape
+        and held.stride() == whole.strides
+        and not (held.storage_offset() or held.is_conj() or held.is_neg())
+    )
+    if same and memory is not None:
+        return Ref(memory, recorder.now(), whole, memory.dtype)  # nearly every tensor
+    try:
+        return _checked_value(recorder, target, held)
+    except RecordError:
+        if not target.skipped:
+            raise
+        memory = recorder.follow(held)
+        return Ref(memory, recorder.now(), memory.tensor_view, memory.dtype)
+
+
+def _checked_value(recorder: Recorder, target: Target, held: Tensor) -> Ref:
+    """What init code left in a target's place, if it can be that."""
     assigned, tensor = held is not target.shadow, target.tensor
     if held.shape != tensor.shape or held.dtype not in (target.working, tensor.dtype):
         doing = "assigned a tensor" if assigned else "changed it to one"

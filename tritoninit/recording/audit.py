@@ -3,40 +3,38 @@
 from __future__ import annotations
 
 from tritoninit.plan import SKIPPED
+from tritoninit.recipe import Recipe
 from tritoninit.recording.disguise import unmasked
 from tritoninit.recording.program import ProgramError, compiled
 from tritoninit.recording.recorder import Recorder
 from tritoninit.recording.repeat import memory_for, repeat
 from tritoninit.recording.resolve import resolve
-from tritoninit.recording.targets import Target
+from tritoninit.recording.targets import Target, Written
 from tritoninit.recording.trace import Event, Operation, Ref, unwritten
 from tritoninit.stream import Key
 
 
-def decide(
-    recorder: Recorder, values: list[tuple[Target, Ref, bool]], began: int
-) -> dict[str, str]:
-    """Give every target its writes.
+def decide(recorder: Recorder, target: Target, ref: Ref, assigned: bool, began: int) -> str | None:
+    """Give a target the writes of its value.
 
     Returns:
-        By name, the targets that get no values, and why.
+        Why it gets none, if so.
     """
-    left = {}
-    for target, ref, assigned in values:
-        events, missing = ref.events()
-        reason = _fault(target, ref, events, missing, began)
-        if reason is None and ref.dtype != target.dtype:
-            ref = _rounded(recorder, target, ref)
-            events, _ = ref.events()
-        target.writes = unmasked(resolve(ref)) if events else ()
-        if assigned:
-            origin = f"assignment to {target.name}"
-            target.writes = [write._replace(origin=origin) for write in target.writes]
-        if target.skipped:
-            left[target.name] = SKIPPED
-        elif reason := reason or _program_fault(target):
-            left[target.name] = reason
-    return left
+    simple = ref.view is target.whole and not (assigned or target.is_special)
+    event = ref.last_write() if simple else None
+    if event is not None and isinstance(event.recipe, Recipe) and ref.dtype is target.dtype:
+        target.writes = (Written(event.recipe, ref.view, event, event.origin),)
+        return None  # nearly every tensor
+    events, missing = ref.events()
+    reason = _fault(target, ref, events, missing, began)
+    if reason is None and ref.dtype != target.dtype:
+        ref = _rounded(recorder, target, ref)
+        events, _ = ref.events()
+    target.writes = unmasked(resolve(ref)) if events else ()
+    if assigned:
+        origin = f"assignment to {target.name}"
+        target.writes = [write._replace(origin=origin) for write in target.writes]
+    return SKIPPED if target.skipped else reason or _program_fault(target)
 
 
 def _fault(target: Target, ref: Ref, events: list[Event], left: int, began: int) -> str | None:

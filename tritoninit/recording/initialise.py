@@ -46,71 +46,76 @@ def initialise(
     module's own tensors, the second where they called it.
     """
     concerned = {id(slot.module) for t in targets if t.shadow is not None for slot in t.slots}
-    order: list[tuple[str, nn.Module]] = []
-    _children_first(model, "", {id(model)}, order, concerned)
-    names = {id(module): name for name, module in order}
-    methods, title = _Methods(), _title(init_fn)
-    for name, module in order:
+    order = _children_first(model)
+    for module in order:
+        if module._modules and any(id(child) in concerned for child in module._modules.values()):
+            concerned.add(id(module))
+    own, title = _Methods(OWN), _title(init_fn)
+    for module, name in order.items():
         if id(module) not in concerned:
             continue
         if init_fn is not None:
             _run(recorder, name, module, title, partial(init_fn, module))
-        elif id(module) not in built.filled and (method := methods.of(module, OWN)):
+        elif id(module) not in built.filled and (method := own.of(module)):
             _run(recorder, name, module, method.__name__, method)
     if init_fn is None:
-        for module, method in methods.outermost(model):
+        for module, method in _Methods(WHOLE).outermost(model):
             if id(module) in concerned and (id(module), method.__name__) not in built.ran:
-                _run(recorder, names[id(module)], module, method.__name__, method)
+                _run(recorder, order[module], module, method.__name__, method)
 
 
-def _children_first(
-    module: nn.Module,
-    name: str,
-    seen: set[int],
-    order: list[tuple[str, nn.Module]],
-    concerned: set[int],
-) -> None:
-    """Put the modules in order; those above one that is ``concerned`` join it."""
-    if module._modules:
-        for key, child in module.named_children():
-            if id(child) not in seen:
-                seen.add(id(child))
-                path = f"{name}.{key}" if name else key
-                _children_first(child, path, seen, order, concerned)
-            if id(child) in concerned:
-                concerned.add(id(module))
-    order.append((name, module))
+def _children_first(model: nn.Module) -> dict[nn.Module, str]:
+    """Every module after those below it, under the name that the model gives it first."""
+    found: list[tuple[str, nn.Module]] = []
+    left = [("", model)]
+    while left:  # parents first and from the last child on: the reverse of what is asked for
+        path = left.pop()
+        found.append(path)
+        if children := path[1]._modules:
+            begin = f"{path[0]}." if path[0] else ""
+            left += [(begin + key, child) for key, child in children.items() if child is not None]
+    order: dict[nn.Module, str] = {}
+    for name, module in reversed(found):
+        order.setdefault(module, name)
+    return order
 
 
 class _Methods:
-    """Modules' own init code: wrappers (activation checkpointing, torch.compile) pass on what
-    they wrap has.  Each class is looked at once."""
+    """Modules' own init code under one of two names; each class is looked at once.
 
-    def __init__(self) -> None:
-        self.inherited: dict[tuple[type[nn.Module], tuple[str, ...]], frozenset[str]] = {}
+    Wrappers (activation checkpointing, torch.compile) pass on what they wrap has.
+    """
 
-    def of(self, module: nn.Module, names: tuple[str, ...]) -> Callable[[], Any] | None:
+    def __init__(self, names: tuple[str, str]) -> None:
+        self.names = names
+        self.inherited: dict[type[nn.Module], frozenset[str]] = {}
+
+    def of(self, module: nn.Module) -> Callable[[], Any] | None:
         """The first of these methods that the module has and that needs no argument."""
-        kind = type(module), names
+        kind, names, held = type(module), self.names, module.__dict__
         inherited = self.inherited.get(kind)
         if inherited is None:
-            found = frozenset(name for name in names if hasattr(type(module), name))
+            found = frozenset(name for name in names if hasattr(kind, name))
             inherited = self.inherited[kind] = found
+        if not (inherited or names[0] in held or names[1] in held):
+            return None
         for name in names:
-            if name not in inherited and name not in vars(module):
+            if name not in inherited and name not in held:
                 continue
             method: Callable[[], Any] = getattr(module, name)
             if callable(method) and _runs_alone(*_unbound(method)):
                 return method
         return None
 
-    def outermost(self, module: nn.Module) -> Iterator[tuple[nn.Module, Callable[[], Any]]]:
-        """The whole-model init code of the outermost modules that have it."""
-        if method := self.of(module, WHOLE):
-            yield module, method
-        elif module._modules:
-            for child in module.children():
-                yield from self.outermost(child)
+    def outermost(self, model: nn.Module) -> Iterator[tuple[nn.Module, Callable[[], Any]]]:
+        """The init code of the outermost modules that have it."""
+        left = [model]
+        while left:
+            module = left.pop()
+            if method := self.of(module):
+                yield module, method
+            elif module._modules:
+                left += reversed(list(module.children()))
 
 
 def _unbound(method: Callable[..., Any]) -> tuple[Callable[..., Any], int]:

@@ -60,17 +60,21 @@ class Recorder:
         Recorder.clock += 2
         return Recorder.clock
 
-    def follow(self, tensor: Tensor, target: Target | None = None) -> Memory:
-        """The memory of a tensor, followed from now on if it was not before."""
+    def follow(self, tensor: Tensor, view: View | None = None) -> Memory:
+        """The memory of a tensor, followed from now on if it was not before.
+
+        ``view`` is where the tensor lies in it, if that is known.
+        """
         storage = untyped_storage(tensor)
         if storage is None:
             raise self.refuse(
                 f"a {type(tensor).__name__} with layout {tensor.layout} cannot be recorded"
             )
-        memory = self.memories.get(storage._cdata)
+        address = storage._cdata
+        memory = self.memories.get(address)
         if memory is None:
-            memory = Memory(storage, tensor.dtype, view_of(tensor), target)
-            self.memories[storage._cdata] = memory
+            memory = Memory(storage, tensor.dtype, view or view_of(tensor))
+            self.memories[address] = memory
         return memory
 
     def memory(self, tensor: Any) -> Memory | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,12 +14,14 @@ from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from tritoninit.dtensor import is_dtensor, local_of, sharding_of
 from tritoninit.layout import PLAIN_TYPES
+from tritoninit.memory import adopt
 from tritoninit.names import canonical_name
 from tritoninit.plan import View
 from tritoninit.recipe import Recipe
 from tritoninit.recording.trace import view_at
 
 COMPRESSED = (torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.sparse_bsc)
+META = torch.device("meta")
 TABLES = {"parameter": "_parameters", "buffer": "_buffers"}
 
 
@@ -57,8 +58,8 @@ class Target:
     already, which stay.  ``stale`` is set once init code would have changed such values,
     ``outdated`` where something wrote to the tensor after its constructor's record ended.
     ``skipped`` tensors stay on meta.  Where a cast was asked for, the shadow is of dtype
-    ``working``, and the values are rounded to ``rounded``.  ``own`` is the memory of the tensor
-    itself, where writes to it are not writes to the shadow.
+    ``working``, and the values are rounded to ``rounded``.  ``memory`` is the shadow's, and
+    ``own`` that of the tensor itself, where writes to it are not writes to the shadow.
     """
 
     names: tuple[str, ...]
@@ -72,7 +73,9 @@ class Target:
     skipped: bool = False
     rounded: torch.dtype | None = None
     working: torch.dtype | None = None
+    memory: Any = None
     own: Any = None
+    _whole: View | None = None
 
     def cast(self, dtype: torch.dtype, working: torch.dtype) -> None:
         """Ask for another dtype, of floating-point numbers on meta."""
@@ -95,6 +98,11 @@ class Target:
         return type(self.slots[0].module).__name__
 
     @property
+    def is_special(self) -> bool:
+        """Whether more than its last write decides what becomes of it."""
+        return self.skipped or self.outdated or self.own is not None
+
+    @property
     def is_sharded(self) -> bool:
         """Whether it is a DTensor."""
         return is_dtensor(self.tensor)
@@ -102,7 +110,9 @@ class Target:
     @property
     def whole(self) -> View:
         """The tensor as a view of its own memory."""
-        return view_at(self.tensor.shape, self.tensor.stride(), 0)
+        if self._whole is None:
+            self._whole = view_at(self.tensor.shape, self.tensor.stride(), 0)
+        return self._whole
 
     def __str__(self) -> str:
         shape = list(self.tensor.shape)
@@ -164,21 +174,25 @@ def find_targets(paths: list[tuple[str, nn.Module]]) -> list[Target]:
             tensors on meta that share memory without being the same object.
         ValueError: a DTensor on meta with a pending Partial.
     """
+    held: dict[str, list[tuple[str, Slot, Tensor]]] = {kind: [] for kind in TABLES}
+    for prefix, module in paths:
+        for kind, table in TABLES.items():
+            if tensors := module.__dict__[table]:
+                places = held[kind]
+                for key, tensor in tensors.items():
+                    if tensor is not None:
+                        name = canonical_name(f"{prefix}.{key}" if prefix else key)
+                        places.append((name, Slot(module, key), tensor))
     targets: dict[int, Target] = {}
-    for kind, table in TABLES.items():
-        for prefix, module in paths:
-            for key, tensor in getattr(module, table).items():
-                if tensor is None:
-                    continue
-                name = canonical_name(f"{prefix}.{key}" if prefix else key)
-                slot = Slot(module, key)
-                target = targets.get(id(tensor))
-                if target is None:
-                    targets[id(tensor)] = Target((name,), kind, tensor, [slot])
-                    continue
-                target.names += (name,)
-                if not any(slot.module is s.module and slot.key == s.key for s in target.slots):
-                    target.slots.append(slot)
+    for kind, places in held.items():
+        for name, slot, tensor in places:
+            target = targets.get(id(tensor))
+            if target is None:
+                targets[id(tensor)] = Target((name,), kind, tensor, [slot])
+                continue
+            target.names += (name,)
+            if not any(slot.module is s.module and slot.key == s.key for s in target.slots):
+                target.slots.append(slot)
     found = list(targets.values())
     for target in found:
         if target.tensor.is_meta and isinstance(target.slots[0].module, torch.jit.ScriptModule):
@@ -240,10 +254,10 @@ def _check_names_differ(targets: list[Target]) -> None:
 def _check_memory_is_separate(targets: list[Target]) -> None:
     seen: dict[int, Target] = {}
     for target in targets:
-        storage = untyped_storage(target.tensor) if target.tensor.is_meta else None
+        storage = storage_of(target.tensor) if target.tensor.is_meta else None
         if storage is None:
             continue
-        other = seen.setdefault(storage._cdata, target)
+        other = seen.setdefault(storage, target)
         if other is not target:
             raise RecordError(
                 f"{other.name} and {target.name} share memory on meta but are not the same"
@@ -256,23 +270,14 @@ def make_shadow(tensor: Tensor, dtype: torch.dtype | None = None) -> Tensor:
 
     Of a DTensor a plain one of the global shape: init code is given whole tensors.
     """
-    dtype = dtype or tensor.dtype
     shadow = torch.empty_strided(
         tensor.shape,
         tensor.stride(),
-        dtype=dtype,
-        device="meta",
+        dtype=dtype or tensor.dtype,
+        device=META,
         requires_grad=tensor.requires_grad,
     )
     if is_dtensor(tensor) and isinstance(tensor, nn.Parameter):
         shadow = nn.Parameter(shadow.detach(), requires_grad=tensor.requires_grad)
     adopt(shadow, tensor)
     return shadow
-
-
-def adopt(tensor: Tensor, original: Tensor) -> None:
-    """Give a tensor the class (but for DTensors) and the Python attributes of another."""
-    if type(tensor) is not type(original) and not (is_dtensor(tensor) or is_dtensor(original)):
-        tensor.__class__ = type(original)
-    if original.__dict__ or tensor.__dict__:
-        tensor.__dict__ = copy.copy(original.__dict__)

@@ -107,9 +107,10 @@ class Ref(NamedTuple):
 
     def events(self) -> tuple[list[Event], int]:
         """(the writes that reach the value, how many of its elements nothing wrote)."""
+        last = self.last_write()
+        if last is not None:
+            return [last], 0  # nearly every tensor
         events = self.memory.events
-        if events and self._is_all_of(events[-1]):
-            return events[-1:], 0  # nearly every tensor
         shape, strides, offset = self.view.shape, self.view.strides, self.view.offset
         shown = tuple(s if t else min(s, 1) for s, t in zip(shape, strides, strict=True))
         before = [event for event in events if event.time < self.time]
@@ -133,16 +134,20 @@ class Ref(NamedTuple):
             dtype=self.memory.dtype,
         )
 
-    def _is_all_of(self, event: Event) -> bool:
-        """Whether a write, the memory's last, decides the whole value by itself."""
-        view = event.view
-        return (
-            event.time < self.time
-            and (view is self.view or view == self.view)
+    def last_write(self) -> Event | None:
+        """The memory's last write, where it decides the whole value by itself."""
+        memory, time, view, dtype = self
+        if not memory.events:
+            return None
+        event = memory.events[-1]
+        decides = (
+            event.time < time
+            and (event.view is view or event.view == view)
             and event.overwrites
-            and self.dtype == self.memory.dtype
+            and dtype == memory.dtype
             and 0 not in view.shape
         )
+        return event if decides else None
 
 
 def _refs(value: Any) -> Any:
