@@ -78,7 +78,7 @@ def main() -> None:
             traceback.print_exc()
             failed.append(path.name)
     (folder / "README.md").write_text("\n".join(part for part in parts if part))
-    print(f"wrote {folder / 'README.md'}\n\n{reached}")
+    print("\n\n".join(filter(None, (f"wrote {folder / 'README.md'}", reached))))
     if failed:
         raise SystemExit(f"not rendered: {', '.join(failed)}")
 
