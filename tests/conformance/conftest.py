@@ -1,6 +1,6 @@
 """Where the Triton backend is tested: on a GPU, else in the interpreter, or as machine code.
 
-With PTX=80, 90 or 100, or AMD=942, the kernels are compiled for that architecture and launched as
+With PTX=80, 90 or 100, or AMD=90a, 942 or 950, the kernels are compiled for that architecture and launched as
 on a GPU, and a machine runs their PTX (``tests/ptx/``) or AMD assembly (``tests/amd/``);
 ESTIMATES=low or high makes what its estimating instructions give as small or as large as it may be.
 """
@@ -28,7 +28,7 @@ if (PTX or AMD) and shutil.which(COMPILER):
     else:
         from tests.amd.device import arrange
 
-    DEVICE = arrange(int(PTX or AMD), ESTIMATES)
+    DEVICE = arrange(PTX or AMD, ESTIMATES)
 elif not (PTX or AMD) and not torch.cuda.is_available():
     if "triton" in sys.modules and os.environ.get("TRITON_INTERPRET") != "1":
         raise pytest.UsageError("run tests/conformance by itself with TRITON_INTERPRET=1")
