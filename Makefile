@@ -11,7 +11,7 @@
 #   make mutants     break the code in many ways and see that the tests notice (some minutes)
 #   make ptx         conformance of the kernels' PTX for sm_80, sm_90 and sm_100, and the benchmarks
 #                    on it, as on a GPU (some 12 minutes)
-#   make amd         conformance of the kernels' assembly for gfx942 (some 4 minutes)
+#   make amd         conformance of the kernels' assembly for gfx90a, gfx942 and gfx950 (some 8 minutes)
 #   make gpu-check   on a CUDA machine: conformance on the GPU, then the benchmarks
 #   make clean       remove .venv, caches and build products
 
@@ -82,6 +82,8 @@ amd: .venv/dev
 	AMD=942 $(BIN)/python -m pytest tests/conformance
 	AMD=942 ESTIMATES=low $(BIN)/python -m pytest tests/conformance
 	AMD=942 ESTIMATES=high $(BIN)/python -m pytest tests/conformance
+	AMD=90a $(BIN)/python -m pytest tests/conformance
+	AMD=950 $(BIN)/python -m pytest tests/conformance
 
 gpu-check:
 	@echo "== gpu-check with $(PYTHON)"

@@ -175,6 +175,7 @@ ACCESSES: dict[str, Operation] = {
     "global_atomic_add_x2": add,
     "buffer_wbl2": nothing,
     "buffer_inv": nothing,
+    "buffer_wbinvl1_vol": nothing,
 }
 ACCESSES |= {f"s_load_{kind}": load_scalars for kind in SIZES if kind.startswith("dword")}
 for space in ("buffer", "global"):

@@ -52,7 +52,7 @@ def fills() -> dict[str, bool]:
 
 
 def main(path: str) -> None:
-    device = arrange(942, "nearest")
+    device = arrange("942", "nearest")
     from tritoninit.backends import triton_
 
     options = triton_.compile_options

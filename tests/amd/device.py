@@ -47,7 +47,7 @@ def activate() -> None:
     driver._active = Absent()
 
 
-def arrange(arch: int, choice: str) -> Device:
+def arrange(arch: str, choice: str) -> Device:
     """Let Triton compile and launch for gfx``arch``; see ``estimates.estimate`` of choice."""
     folder = Path(tempfile.mkdtemp())
     library, held = build(folder, f"gfx{arch}"), memory.build(folder)

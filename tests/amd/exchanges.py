@@ -61,10 +61,30 @@ def _taken(waves: Waves, step: Instruction, lanes: Array) -> None:
     waves.write(step.operands[0], found, "u32")
 
 
+def swap(waves: Waves, step: Instruction) -> None:
+    """v_permlane16_swap_b32, v_permlane32_swap_b32: the odd rows of the first, of as many lanes,
+    with the even rows of the second.
+
+    Raises:
+        ValueError: some lanes of a wave are off.
+    """
+    active = waves.active()
+    if (active.any(axis=1) != active.all(axis=1)).any():
+        raise ValueError("a swap of lanes that are off")
+    lanes = int(step.name[len("v_permlane") :][:2])
+    held = [waves.read(o, "u32").reshape(waves.count, -1, 2, lanes) for o in step.operands]
+    held = [values.copy() for values in held]
+    for half, operand in enumerate(step.operands):
+        rows = np.stack([held[0][:, :, half], held[1][:, :, half]], axis=2)
+        waves.write(operand, rows.reshape(waves.count, LANES), "u32")
+
+
 EXCHANGES: dict[str, Operation] = {
     "v_readfirstlane_b32": read_first,
     "v_readlane_b32": read_lane,
     "v_writelane_b32": write_lane,
     "ds_bpermute_b32": take,
     "ds_swizzle_b32": swizzle,
+    "v_permlane16_swap_b32": swap,
+    "v_permlane32_swap_b32": swap,
 }

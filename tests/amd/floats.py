@@ -71,6 +71,17 @@ def packed(count: int, compute: Callable[..., Array]) -> Operation:
     return run
 
 
+def move_two(waves: Waves, step: Instruction) -> None:
+    """v_pk_mov_b32: one half of the first source, and one of the second."""
+    into, *operands = step.operands
+    halves = _choices(step, "op_sel", 2, False)
+    words = [
+        waves.read(operand._replace(first=operand.first + upper, count=1), "u32").copy()
+        for operand, upper in zip(operands, halves, strict=True)
+    ]
+    waves.write_dwords(into, words)
+
+
 def _choices(step: Instruction, name: str, count: int, otherwise: bool) -> list[bool]:
     """A modifier's flag for each source.
 
@@ -165,6 +176,16 @@ def pack(low: Array, high: Array) -> Array:
     return next(halves) | next(halves) << U32(16)
 
 
+def pack_bfloat16(low: Array, high: Array) -> Array:
+    """The nearest, ties to even: half of what is cut off is added, less one where even."""
+    halves = []
+    for x in (low, high):
+        bits = x.view(U32)
+        up = (bits + U32(0x7FFF) + (bits >> U32(16) & U32(1))) >> U32(16)
+        halves.append(np.where(np.isnan(x), bits >> U32(16) | U32(0x40), up))
+    return halves[0] | halves[1] << U32(16)
+
+
 FLOATS: dict[str, Operation] = {
     "v_add_f32": each("f32 f32 f32", np.add),
     "v_sub_f32": each("f32 f32 f32", np.subtract),
@@ -179,6 +200,7 @@ FLOATS: dict[str, Operation] = {
     "v_pk_add_f32": packed(2, lambda waves, a, b: a + b),
     "v_pk_mul_f32": packed(2, lambda waves, a, b: a * b),
     "v_pk_fma_f32": packed(3, partial(multiply_add, kind="f32")),
+    "v_pk_mov_b32": move_two,
     "v_trunc_f32": each("f32 f32", np.trunc),
     "v_cvt_f32_i32": each("f32 i32", lambda a: a.astype(np.float32)),
     "v_cvt_f32_u32": each("f32 u32", lambda a: a.astype(np.float32)),
@@ -186,6 +208,8 @@ FLOATS: dict[str, Operation] = {
     "v_cvt_i32_f32": each("i32 f32", to_signed),
     "v_cvt_f16_f32": each("f16 f32", to_half),
     "v_pack_b32_f16": each("u32 f16 f16", pack),
+    "v_cvt_pk_f16_f32": each("u32 f32 f32", lambda a, b: pack(to_half(a), to_half(b))),
+    "v_cvt_pk_bf16_f32": each("u32 f32 f32", pack_bfloat16),
     "v_add_f64": each("f64 f64 f64", np.add),
     "v_mul_f64": each("f64 f64 f64", np.multiply),
     "v_max_f64": each("f64 f64 f64", greatest),

@@ -106,6 +106,20 @@ def permute(a: Array, b: Array, choice: Array) -> Array:
     return np.asarray(found)
 
 
+def bitwise(waves: Waves, step: Instruction) -> None:
+    """v_bitop3_b32: bit 4 a + 2 b + c of the modifier for each of the bits of a, b and c."""
+    (name,) = step.modifiers
+    assert name == "bitop3"
+    table = int(step.modifiers[name], 0)
+    values = [waves.read(operand, "u32") for operand in step.operands[1:]]
+    found = U32(0)
+    for n in range(8):
+        if table >> n & 1:
+            a, b, c = (v if n & 4 >> m else ~v for m, v in enumerate(values))
+            found = found | a & b & c
+    waves.write(step.operands[0], found, "u32")
+
+
 def counted_below(half: int) -> Callable[[Array, Array], Array]:
     """v_mbcnt: b and how many flags of one half of the lanes are set before this one."""
     before = np.array([(1 << min(max(n - 32 * half, 0), 32)) - 1 for n in LANE], U32)
@@ -178,6 +192,7 @@ INTEGERS: dict[str, Operation] = {
     "v_subbrev_co_u32": carrying(lambda a, b, carry: b - a - carry, True),
     "v_mad_u64_u32": multiply_add,
     "v_cndmask_b32": select,
+    "v_bitop3_b32": bitwise,
 }
 INTEGERS |= {
     f"v_cmp_{name}_{kind}": compare(kind, test)

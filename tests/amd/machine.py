@@ -1,4 +1,4 @@
-"""A machine that runs a launch of a kernel for gfx942 on host memory, every lane of it.
+"""A machine that runs a launch of a kernel for AMD's gfx9 on host memory, every lane of it.
 
 Waves that part at a branch meet again: of all waves that can go on, those furthest behind do.
 A barrier holds waves until none can go on otherwise.  Time is not modelled: every instruction
@@ -22,7 +22,6 @@ from tests.machine.memory import Array, Memory
 AT_ONCE = 1 << 14  # lanes: their registers stay in a cache
 BRANCH = ("s_branch", "s_cbranch_")
 BARRIER, END = "s_barrier", "s_endpgm"
-ARGUMENTS, PRELOADED = 0, 2  # the scalar registers that they begin at
 
 
 class Machine:
@@ -36,6 +35,8 @@ class Machine:
         self.program, self._memory, self._shared = program, memory, shared
         self._operations = INTEGERS | SCALARS | FLOATS | QUOTIENTS | EXCHANGES | ACCESSES
         self._operations |= estimates(choice)
+        # The address of the arguments, and those that are preloaded, follow private memory's 4.
+        self._arguments = 4 * program.descriptor.get("user_sgpr_private_segment_buffer", 0)
         self._targets = {
             program.labels[step.operands[0].text]
             for step in program.code
@@ -78,8 +79,8 @@ class Machine:
         each = self.program.threads // LANES
         wave = np.arange(waves.count, dtype=np.uint32)[:, None]
         base = arguments.ctypes.data
-        waves.set_scalar(ARGUMENTS, np.uint32(base & 0xFFFFFFFF))
-        waves.set_scalar(ARGUMENTS + 1, np.uint32(base >> 32))
+        waves.set_scalar(self._arguments, np.uint32(base & 0xFFFFFFFF))
+        waves.set_scalar(self._arguments + 1, np.uint32(base >> 32))
         count = self.program.descriptor["user_sgpr_count"]
         waves.set_scalar(count, np.uint32(first) + wave // np.uint32(each))
         waves.set_vector(0, wave % np.uint32(each) * np.uint32(LANES) + np.arange(LANES))
@@ -87,7 +88,7 @@ class Machine:
 
     def _preload(self, waves: Waves, arguments: Array) -> None:
         for n in range(self.program.preloaded):
-            waves.set_scalar(PRELOADED + n, arguments[n])
+            waves.set_scalar(self._arguments + 2 + n, arguments[n])
 
     def _check_entry(self, arguments: Array) -> None:
         """A device that preloads nothing begins at 0 and comes to the same."""
@@ -100,8 +101,9 @@ class Machine:
         assert last.name == "s_branch"
         assert self.program.labels[last.operands[0].text] == self.program.entry
         for n in range(self.program.preloaded):
-            if (waves.scalar(PRELOADED + n) != arguments[n]).any():
-                raise ValueError(f"{self.program.name}: s{PRELOADED + n} is not as if preloaded")
+            place = self._arguments + 2 + n
+            if (waves.scalar(place) != arguments[n]).any():
+                raise ValueError(f"{self.program.name}: s{place} is not as if preloaded")
 
     def _run(self, waves: Waves, entry: int) -> None:
         at = np.full(waves.count, entry)

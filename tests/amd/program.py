@@ -49,7 +49,8 @@ class Program(NamedTuple):
     """A kernel and what its descriptor asks of the device.
 
     arguments: (offset, bytes) in the memory of arguments.  entry: where a device begins that
-    has put the first ``preloaded`` dwords of them into s[2:]; one that has not begins at 0.
+    has put the first ``preloaded`` dwords of them into scalar registers; one that has not begins
+    at 0.
     """
 
     name: str
@@ -98,15 +99,15 @@ def parse(amdgcn: str) -> Program:
 
 
 def _check(name: str, descriptor: dict[str, int]) -> None:
-    """User registers are the address of the arguments and those that are preloaded."""
+    """User registers are those of private memory, which nothing uses, and of the arguments."""
     known = {"user_sgpr_count", "user_sgpr_kernarg_segment_ptr", "system_sgpr_workgroup_id_x"}
-    known |= {"user_sgpr_kernarg_preload_length"}
+    more = {"user_sgpr_kernarg_preload_length", "user_sgpr_private_segment_buffer"}
     asked = [
         key
         for key, value in descriptor.items()
         if value and key.startswith(("user_sgpr", "system_sgpr", "system_vgpr", "enable_private"))
     ]
-    if not known - {"user_sgpr_kernarg_preload_length"} <= set(asked) <= known:
+    if not known <= set(asked) <= known | more:
         raise ValueError(f"{name} asks for {sorted(asked)}")
 
 

@@ -87,6 +87,8 @@ CASES: dict[str, tuple[str, float, float, int]] = {
     "xor and sum": ("v_xad_u32 v4, v2, v3, 5", 1.0, -1.0, 0x80000005),
     "bytes": ("s_mov_b32 s6, 0xd0c0804\n	v_perm_b32 v4, v2, v3, s6", 1.5, -2.0, 0xFF000000),
     "a sign": ("s_mov_b32 s6, 0x90b0604\n	v_perm_b32 v4, v2, v3, s6", -1.5, -2.0, 0xFFFFC000),
+    "any function of bits": ("v_bitop3_b32 v4, v2, v3, 15 bitop3:0xe", 1.0, -1.0, 0x8000000F),
+    "two bfloat16": ("v_cvt_pk_bf16_f32 v4, v2, v3", 1 + 2**-8, -1 - 3 * 2**-8, 0xBF823F80),
     "reversed": ("v_bfrev_b32_e32 v4, v2", 1.0, 0, 0x000001FC),
     "half a register": (
         "v_and_b32_sdwa v4, v2, v3 dst_sel:WORD_1 dst_unused:UNUSED_PAD src0_sel:WORD_1 "
@@ -179,6 +181,11 @@ def test_two_numbers_at_once(memory: Memory) -> None:
     assert (found.reshape(-1, 2) == [14.0, 16.0]).all()
 
 
+def test_two_words_at_once(memory: Memory) -> None:
+    found = run(memory, "	v_pk_mov_b32 v[4:5], v[2:3], v[2:3] op_sel:[1,0]\n", pairs(3.0, 5.0))
+    assert (found == pairs(5.0, 3.0)).all()
+
+
 def test_64_bits_and_their_carry(memory: Memory) -> None:
     """v_mad_u64_u32 carries out of 64 bits into a flag of every lane."""
     code = """
@@ -222,6 +229,18 @@ EXCHANGES: dict[str, tuple[str, np.ndarray]] = {
     "taken": (
         "v_sub_u32_e32 v6, 63, v0\n	v_lshlrev_b32_e32 v6, 2, v6\n	ds_bpermute_b32 v4, v6, v0",
         63 - LANE,
+    ),
+    "halves swapped": (
+        "v_add_u32_e32 v6, 0x64, v0\n	v_mov_b32_e32 v4, v0\n	v_permlane32_swap_b32_e32 v4, v6",
+        np.where(LANE < 32, LANE, LANE + 68),
+    ),
+    "rows swapped": (
+        "v_add_u32_e32 v6, 0x64, v0\n	v_mov_b32_e32 v4, v0\n	v_permlane16_swap_b32_e32 v4, v6",
+        np.where(LANE // 16 % 2 == 0, LANE, LANE + 84),
+    ),
+    "halves swapped, the second": (
+        "v_add_u32_e32 v6, 0x64, v0\n	v_permlane32_swap_b32_e32 v0, v6\n	v_mov_b32_e32 v4, v6",
+        np.where(LANE < 32, LANE + 32, LANE + 100),
     ),
     "read": ("v_readlane_b32 s6, v0, 17\n	v_mov_b32_e32 v4, s6", np.full(64, 17)),
     "written": ("v_writelane_b32 v4, 5, 9", np.where(LANE == 9, 5, 1000)),

@@ -1,8 +1,9 @@
 """Where the Triton backend is tested: on a GPU, else in the interpreter, or as machine code.
 
-With PTX=80, 90 or 100, or AMD=942, the kernels are compiled for that architecture and launched as
-on a GPU, and a machine runs their PTX (``tests/ptx/``) or AMD assembly (``tests/amd/``);
-ESTIMATES=low or high makes what its estimating instructions give as small or as large as it may be.
+With PTX=80, 90 or 100, or AMD=90a, 942 or 950, the kernels are compiled for that architecture and
+launched as on a GPU, and a machine runs their PTX (``tests/ptx/``) or AMD assembly
+(``tests/amd/``); ESTIMATES=low or high makes what its estimating instructions give as small or as
+large as it may be.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ if (PTX or AMD) and shutil.which(COMPILER):
     else:
         from tests.amd.device import arrange
 
-    DEVICE = arrange(int(PTX or AMD), ESTIMATES)
+    DEVICE = arrange(PTX or AMD, ESTIMATES)
 elif not (PTX or AMD) and not HAS_CUDA:
     if "triton" in sys.modules and os.environ.get("TRITON_INTERPRET") != "1":
         raise pytest.UsageError("run tests/conformance by itself with TRITON_INTERPRET=1")

@@ -13,7 +13,7 @@ from tests.ptx.machine import Machine
 from tests.ptx.program import parse
 
 
-def arrange(arch: int, choice: str) -> Device:
+def arrange(arch: str, choice: str) -> Device:
     """Let Triton compile and launch for sm_``arch``; see ``Lanes.reciprocal_root`` of choice."""
     folder = Path(tempfile.mkdtemp())
     library, held = recorded.build(folder), memory.build(folder)
@@ -21,5 +21,5 @@ def arrange(arch: int, choice: str) -> Device:
     def make(kernel: Any) -> Machine:
         return Machine(parse(kernel.asm["ptx"]), held, kernel.metadata.shared, choice)
 
-    recorded.activate(arch)
+    recorded.activate(int(arch))
     return Device(library, make)
