@@ -14,7 +14,7 @@ import triton.language as tl
 
 from tritoninit.backends.triton_ import BLOCK, REGISTERS, WARPS, constants_of
 from tritoninit.backends.triton_launch import launch
-from tritoninit.kernels.tiles import tile_values
+from tritoninit.kernels.tiles import rounded, tile_values
 from tritoninit.recipe import Recipe
 from tritoninit.sampler import DType, lower
 from tritoninit.stream import Key
@@ -70,9 +70,8 @@ def fill_tiles(
         step, end = 1, tile + 1
     while tile < end:
         counter = offset.to(tl.uint64) + (tile * BLOCK).to(tl.uint64)
-        values = tile_values(counter, block, 0, lanes, seed, constants, 1, 1, 1, 0, KIND, False).to(
-            out.dtype.element_ty
-        )
+        values = tile_values(counter, block, 0, lanes, seed, constants, 1, 1, 1, 0, KIND, False)
+        values = rounded(values, out.dtype.element_ty)
         place = tl.multiple_of(out + tile * TILE, 16) + lanes
         tl.store(place, values, cache_modifier=CACHE, eviction_policy=EVICT)
         tile += step

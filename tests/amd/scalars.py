@@ -57,6 +57,13 @@ def with_carry(sign: int) -> Operation:
     return run
 
 
+def scalar_field(a: Array, place: Array) -> Array:
+    """Bits of a word: where they begin in bits 0 to 4 of ``place``, how many in 16 to 22."""
+    width = np.minimum(place >> U32(16) & U32(0x7F), U32(32)).astype(U64)
+    mask = ((U64(1) << width) - U64(1)).astype(U32)
+    return (a >> (place & U32(31))) & mask
+
+
 def by_constant(compute: Callable[..., Any], flag: Flag | None = None) -> Operation:
     """d = d and a constant of 16 bits with its sign."""
 
@@ -137,6 +144,7 @@ SCALARS: dict[str, Operation] = {
     "s_brev_b32": plain("u32 u32", reversed_bits),
     "s_abs_i32": plain("i32 i32", np.abs, nonzero),
     "s_bcnt1_i32_b64": plain("u32 u64", np.bitwise_count, nonzero),
+    "s_bfe_u32": plain("u32 u32 u32", scalar_field, nonzero),
     "s_add_u32": plain("u32 u32 u32", np.add, lambda found, a, b: found < a),
     "s_add_i32": plain("i32 i32 i32", np.add, overflow),
     "s_sub_u32": plain("u32 u32 u32", np.subtract, lambda found, a, b: b > a),

@@ -138,6 +138,8 @@ SCALARS: dict[str, tuple[str, int, int]] = {
         5,
         1,
     ),
+    "scalar field": ("s_mov_b32 s7, 0x345\n	s_bfe_u32 s6, s7, 0x40006", 0xD, 1),
+    "no field": ("s_mov_b32 s7, -1\n	s_bfe_u32 s6, s7, 0x00003", 0, 0),
     "reversed": ("s_cmp_eq_u32 s7, 0\n	s_brev_b32 s6, 1", 0x80000000, 0),
 }
 
