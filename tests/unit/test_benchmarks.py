@@ -220,3 +220,17 @@ def test_a_page_is_rendered_without_a_contestant_and_with_what_was_left_out(tmp_
     assert page.count("out of memory: torch.nn.init, normal_") == len(write)
     for chart in ("single.png", "models.png"):
         assert (f"({chart})" in page) == (tmp_path / chart).exists()
+
+
+def test_every_committed_result_is_rendered(tmp_path, monkeypatch):
+    monkeypatch.setattr(render, "draw", lambda document, image: False)
+    paths = sorted((common.ROOT / "benchmarks" / "results").glob("*/*.json"))
+    documents = {path: json.loads(path.read_text()) for path in paths}
+    kinds = {}
+    for path, document in documents.items():
+        if document.get("benchmark") in render.TABLES:
+            kinds[document["benchmark"]] = render.section(tmp_path / path.name, document)
+    for kind, section in kinds.items():
+        assert f"## {render.TABLES[kind][0]}" in section
+        assert "| " in section or "\n- " in section, kind
+    assert {"single", "models", "model", "checkpoint", "plan", "import"} <= kinds.keys()
