@@ -62,16 +62,21 @@ def shrink() -> None:
         tuned.fill = lambda out, recipe, key, *_: fill(out, recipe, key)
 
 
+def timed() -> list[tuple[str, str]]:
+    """The benchmarks that the script runs on a GPU, and the names of their files."""
+    return re.findall(r"^ +timed (\w+) (\w+) \d+$", SCRIPT.read_text(), re.MULTILINE)
+
+
 def main(folder: Path) -> None:
     device = None
     if PTX:
         torch.cuda.is_available()  # torch would take the driver's stand-in for a broken driver
-        from tests.ptx.device import Device
+        from tests.ptx.device import arrange
 
-        device = Device(int(PTX))
+        device = arrange(PTX, "any")
     install(CARD, FREE_BYTES, EVERYONE if PTX else BENCHMARKS)
     shrink()
-    for module, name in re.findall(r"^ +timed (\w+) (\w+) \d+$", SCRIPT.read_text(), re.MULTILINE):
+    for module, name in timed():
         print(f"== {module}", flush=True)
         sys.argv = [module, "--seconds", "60", "--json", str(folder / f"{name}.json")]
         try:

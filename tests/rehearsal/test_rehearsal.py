@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import common, render
-from tests.rehearsal.__main__ import CARD, FAULT, SCRIPT
+from tests.rehearsal.__main__ import CARD, FAULT, SCRIPT, timed
 
 # A PYTHON that has a GPU, of which one benchmark ends with an error, and every call is kept.
 INTERPRETER = """#!/bin/sh
@@ -21,9 +21,7 @@ case "$2" in benchmarks.bench_single) exit 1 ;; esac
 """
 
 
-def names() -> list[str]:
-    """The files that benchmarks/run makes on a GPU, but for what is not rehearsed."""
-    return re.findall(r"^ +timed \w+ (\w+) \d+$", SCRIPT.read_text(), re.MULTILINE)
+NAMES = [name for _, name in timed()]
 
 
 @pytest.mark.skipif(not importlib.util.find_spec("triton"), reason="Triton is not installed")
@@ -31,7 +29,7 @@ def test_every_benchmark_goes_its_way_on_a_gpu(tmp_path: Path) -> None:
     command = [sys.executable, "-W", "error", "-m", "tests.rehearsal", str(tmp_path)]
     run = subprocess.run(command, cwd=common.ROOT, capture_output=True, text=True)
     assert run.returncode == 0, run.stdout + run.stderr
-    documents = {name: json.loads((tmp_path / f"{name}.json").read_text()) for name in names()}
+    documents = {name: json.loads((tmp_path / f"{name}.json").read_text()) for name in NAMES}
     for name, document in documents.items():
         assert document["environment"]["device"] == "cuda"
         assert document["environment"]["gpu"]["name"] == CARD
@@ -39,7 +37,7 @@ def test_every_benchmark_goes_its_way_on_a_gpu(tmp_path: Path) -> None:
         assert document["failed"] == {}, name
         assert document["results"], name
     page = (tmp_path / "README.md").read_text()
-    for name in names():
+    for name in NAMES:
         assert f"## {render.TABLES[name][0]}" in page
     for row in ("normal_ bfloat16", "Llama 3 8B, a loop of torch.nn.init"):
         assert re.search(rf"^\| {row} \| >= [^|]+ \| [\d.e-]+", page, re.MULTILINE), row
@@ -60,5 +58,5 @@ def test_a_benchmark_that_fails_does_not_stop_the_others(tmp_path: Path) -> None
     assert run.stderr == "failed: bench_single\n"
     lines = calls.read_text().splitlines()
     assert [line for line in lines if line.startswith("-m benchmarks.render")] == lines[-1:]
-    for name in names():
+    for name in NAMES:
         assert sum(f"/{name}.json" in line for line in lines) == 1
