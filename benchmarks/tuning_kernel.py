@@ -12,7 +12,7 @@ import torch
 import triton
 import triton.language as tl
 
-from tritoninit.backends.triton_ import BLOCK, REGISTERS, WARPS, constants_of
+from tritoninit.backends.triton_ import BLOCK, REGISTERS, WARPS, compile_options, constants_of
 from tritoninit.backends.triton_launch import launch
 from tritoninit.kernels.tiles import rounded, tile_values
 from tritoninit.recipe import Recipe
@@ -100,9 +100,8 @@ def fill(
         CACHE=choice.cache,
         EVICT=choice.evict,
         RESIDENT=bool(choice.resident),
-        num_warps=choice.warps,
-        enable_fp_fusion=False,
+        **compile_options(),
     )
-    if torch.version.hip is None:
-        arguments["maxnreg"] = choice.registers
+    chosen = {"num_warps": choice.warps, "maxnreg": choice.registers}
+    arguments |= {name: value for name, value in chosen.items() if name in arguments}
     launch(fill_tiles, programs, arguments)

@@ -78,7 +78,7 @@ class Machine:
             kwargs["device"] = torch.device("cpu")
         with _default_dtype(call):
             found = function(*(self._argument(value) for value in call.args), **kwargs)
-        for tensor, place in zip(_flat(found), call.results, strict=True):
+        for tensor, place in zip(flat(found), call.results, strict=True):
             if place is not None:
                 self.tensor(place).copy_(tensor)
 
@@ -113,13 +113,13 @@ def _default_dtype(call: Call) -> Iterator[None]:
         torch.set_default_dtype(before)
 
 
-def _flat(value: Any) -> Iterator[Tensor]:
-    """The tensors of a result; operations on lists in place (``_foreach_mul_``) have none."""
+def flat(value: Any) -> Iterator[Tensor]:
+    """The tensors in an argument or a result; in place on lists (``_foreach_mul_``) it has none."""
     if isinstance(value, Tensor):
         yield value
     elif isinstance(value, tuple | list):
         for item in value:
-            yield from _flat(item)
+            yield from flat(item)
 
 
 def _used(step: Call | Step) -> set[int]:

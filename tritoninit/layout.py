@@ -38,6 +38,18 @@ MAX_NUMEL = 2**62  # global indices, and twice as many for complex numbers, fit 
 PLAIN_TYPES = frozenset({Tensor, torch.nn.Parameter})
 
 
+def in_fake_mode() -> bool:
+    """Whether torch makes FakeTensors now."""
+    return torch._C._get_dispatch_mode(torch._C._TorchDispatchModeKey.FAKE) is not None
+
+
+def is_fake(tensor: Tensor) -> bool:
+    """Whether it is a FakeTensor, which has no values."""
+    from torch._subclasses.fake_tensor import FakeTensor
+
+    return isinstance(tensor, FakeTensor)
+
+
 class Placement(NamedTuple):
     """A region, and the shape of the global tensor, which decides fans, rows and columns."""
 

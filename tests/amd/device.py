@@ -11,15 +11,13 @@ from typing import Any
 
 import torch
 import triton
-from triton.runtime import driver
 
 from tests.amd.machine import Machine
 from tests.amd.program import parse
-from tests.machine import memory
+from tests.machine import device, memory
 from tests.machine.device import Device
 
 AMD = Path(triton.__file__).parent / "backends" / "amd"
-DEVICE = -1  # ``Tensor.get_device()`` of the host memory that stands for a GPU's
 
 
 def build(folder: Path, arch: str) -> ctypes.CDLL:
@@ -35,16 +33,9 @@ def build(folder: Path, arch: str) -> ctypes.CDLL:
 def activate() -> None:
     """Triton's HIP driver for a device that is not there; it asks the library what that is."""
     torch.version.hip = "6.4"
-    torch._C._cuda_getCurrentRawStream = lambda device: 0
     from triton.backends.amd.driver import HIPDriver
 
-    class Absent(HIPDriver):
-        def __init__(self) -> None:
-            super().__init__()
-            self.get_current_device = lambda: DEVICE
-            self.get_current_stream = lambda device: 7
-
-    driver._active = Absent()
+    device.activate(HIPDriver)
 
 
 def arrange(arch: str, choice: str) -> Device:

@@ -2,36 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import subprocess
-import sys
-from pathlib import Path
+from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.machine.apart import needs_compiler, written_by
 
-pytestmark = pytest.mark.skipif(
-    shutil.which(os.environ.get("CC", "gcc")) is None, reason="no C compiler"
-)
+pytestmark = needs_compiler
 
 
 @pytest.fixture(scope="module")
-def fills(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, bool]]:
-    path = tmp_path_factory.mktemp("broken") / "fills.json"
-    environment = {name: v for name, v in os.environ.items() if name != "TRITON_INTERPRET"}
-    run = subprocess.run(
-        [sys.executable, "-m", "tests.amd.broken", str(path)],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
-    assert run.returncode == 0, run.stderr
-    found: dict[str, dict[str, bool]] = json.loads(path.read_text())
-    return found
+def fills(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return written_by("tests.amd.broken", tmp_path_factory.mktemp("broken"))
 
 
 def test_the_kernels_as_they_are_compiled_give_the_hosts_bits(

@@ -23,12 +23,12 @@ from typing import Any
 import torch
 import triton
 from triton.backends.compiler import GPUTarget
-from triton.runtime import driver
+
+from tests.machine import device
 
 NVIDIA = Path(triton.__file__).parent / "backends" / "nvidia"
 WIDTHS = {"fp32": 4, "i32": 4, "u32": 4}  # bytes; of pointers and 64-bit integers 8
 LAUNCHES, PARAMETERS = 64, 128  # as in driver.c
-DEVICE = -1  # ``Tensor.get_device()`` of the host memory that stands for a GPU's
 
 
 class Launch(ctypes.Structure):
@@ -94,19 +94,9 @@ def _flat(kinds: Any) -> Iterator[str]:
 
 def activate(arch: int = 90) -> None:
     """Triton's CUDA driver for a device that is not there."""
-    torch._C._cuda_getCurrentRawStream = lambda device: 0
     from triton.backends.nvidia.driver import CudaDriver
 
-    class Absent(CudaDriver):
-        def __init__(self) -> None:
-            super().__init__()
-            self.get_current_device = lambda: DEVICE
-            self.get_current_stream = lambda device: 7
-
-        def get_current_target(self) -> GPUTarget:
-            return GPUTarget("cuda", arch, 32)
-
-    driver._active = Absent()
+    device.activate(CudaDriver, get_current_target=GPUTarget("cuda", arch, 32))
 
 
 def memory(dtype: torch.dtype, numel: int, shift: int) -> torch.Tensor:

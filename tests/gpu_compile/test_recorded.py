@@ -3,36 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.machine.apart import needs_compiler, written_by
 
-pytestmark = pytest.mark.skipif(
-    shutil.which(os.environ.get("CC", "gcc")) is None, reason="no C compiler for driver.c"
-)
+pytestmark = needs_compiler
 
 
 @pytest.fixture(scope="module")
-def recorded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    path = tmp_path_factory.mktemp("recorded") / "launches.json"
-    environment = {name: v for name, v in os.environ.items() if name != "TRITON_INTERPRET"}
-    run = subprocess.run(
-        [sys.executable, "-m", "tests.gpu_compile.recorded", str(path)],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
-    assert run.returncode == 0, run.stderr
-    found: dict[str, Any] = json.loads(path.read_text())
-    return found
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return written_by("tests.gpu_compile.recorded", tmp_path_factory.mktemp("recorded"))
 
 
 @pytest.fixture

@@ -25,6 +25,8 @@ from tritoninit.layout import (
     bytes_needed,
     check_strided,
     check_writable,
+    in_fake_mode,
+    is_fake,
     place,
 )
 from tritoninit.ready import KEPT, Ready, ready
@@ -145,13 +147,11 @@ def is_symbolic(tensor: Tensor) -> bool:
     """
     if tensor.is_meta:
         return True
-    if torch._C._get_dispatch_mode(torch._C._TorchDispatchModeKey.FAKE) is not None:
+    if in_fake_mode():
         tensor = tensor.detach()
     if type(tensor) in PLAIN_TYPES:
         return False
-    from torch._subclasses.fake_tensor import FakeTensor
-
-    return isinstance(local_of(tensor) if is_dtensor(tensor) else tensor, FakeTensor)
+    return is_fake(local_of(tensor) if is_dtensor(tensor) else tensor)
 
 
 def shape_of(tensor: Tensor, global_shape: Shape | None, whole: bool) -> Shape:

@@ -61,10 +61,10 @@ def check_uniform(tensor: Tensor, a: float, b: float) -> None:
     if not (a <= b and -limit <= a and b <= limit and b - a <= limit):
         _scratch(tensor.dtype).uniform_(a, b, generator=_private())
         raise ValueError(f"uniform_ expects finite bounds with a <= b, got a={a}, b={b}")
-    double = _real(tensor.dtype) == torch.float64
-    if 0 < b - a < (NARROWEST64 if double else NARROWEST):
-        least = "2**-969" if double else "2**-102"
-        raise ValueError(f"uniform_ expects b - a to be 0 or at least {least}, got a={a}, b={b}")
+    least = NARROWEST64 if _real(tensor.dtype) == torch.float64 else NARROWEST
+    if 0 < b - a < least:
+        power = f"2**{int(math.log2(least))}"
+        raise ValueError(f"uniform_ expects b - a to be 0 or at least {power}, got a={a}, b={b}")
 
 
 def check_truncation(tensor: Tensor, mean: float, std: float, a: float, b: float) -> None:

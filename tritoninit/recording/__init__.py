@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from tritoninit.collector import paused
 from tritoninit.dtensor import is_dtensor, sharding_of
+from tritoninit.layout import in_fake_mode
 from tritoninit.plan import SKIPPED, Fill, Left, Plan, View, Write
 from tritoninit.recording.audit import complaint, decide
 from tritoninit.recording.calls import intercepted
@@ -35,7 +36,7 @@ from tritoninit.recording.literals import LiteralMode
 from tritoninit.recording.operations import OperationMode
 from tritoninit.recording.options import Options
 from tritoninit.recording.program import ProgramError, compiled
-from tritoninit.recording.recorder import Recorder, is_recorded
+from tritoninit.recording.recorder import Recorder, is_lazy_view, is_recorded
 from tritoninit.recording.repeat import copy, memory_for, repeat
 from tritoninit.recording.shadows import Shadows
 from tritoninit.recording.targets import (
@@ -122,7 +123,7 @@ def record_model(
     options = options or Options()
     if is_recording():
         raise RuntimeError("a model cannot be planned while record() is open; leave it first")
-    if torch._C._get_dispatch_mode(torch._C._TorchDispatchModeKey.FAKE) is not None:
+    if in_fake_mode():
         raise RuntimeError(
             "a model cannot be planned in a FakeTensorMode, which gives no tensor values; leave it"
             " first"
@@ -199,16 +200,15 @@ def _begin(
 def _value(recorder: Recorder, target: Target, held: Tensor) -> Ref:
     """What init code left in a target's place."""
     memory, whole = recorder.memory(held), target.whole
-    same = (
-        held is target.shadow
-        and memory is not None
+    if (
+        memory is not None
         and memory is target.memory
+        and held is target.shadow
         and held.dtype is memory.dtype
         and held.shape == whole.shape
         and held.stride() == whole.strides
-        and not (held.storage_offset() or held.is_conj() or held.is_neg())
-    )
-    if same and memory is not None:
+        and not (held.storage_offset() or is_lazy_view(held))
+    ):
         return Ref(memory, recorder.now(), whole, memory.dtype)  # nearly every tensor
     try:
         return _checked_value(recorder, target, held)
@@ -235,7 +235,7 @@ def _checked_value(recorder: Recorder, target: Target, held: Tensor) -> Ref:
     ref = recorder.ref_in(memory, held)
     if assigned and ref.view.strides != target.whole.strides:
         memory = memory_for(recorder, target, held.dtype)
-        copy(recorder, memory, target.whole, ref, "init code", None)
+        copy(recorder.now(), memory, target.whole, ref, "init code", None)
         ref = Ref(memory, recorder.now(), target.whole, held.dtype)
     return ref
 

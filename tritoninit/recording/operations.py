@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from tritoninit.evaluate import flat
 from tritoninit.init.parity import check_normal, check_random_dtype, check_uniform
 from tritoninit.plan import Apply
 from tritoninit.recipe import Constant, Normal, Recipe, Uniform
 from tritoninit.recording.recorder import Recorder, is_lazy_view
-from tritoninit.recording.schema import Schema, flat, schema_of
+from tritoninit.recording.schema import Schema, schema_of
 from tritoninit.recording.targets import storage_of
 from tritoninit.recording.trace import Operation, Ref, view_of
 

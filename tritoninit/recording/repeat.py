@@ -26,7 +26,8 @@ def repeat(recorder: Recorder, value: Ref, memory: Memory, draws_anew: bool = Fa
     )
     if not (casts and _keeps_places(value, events, whole)):
         if not left and not _named(recorder, value, memory, draws_anew):
-            copy(recorder, memory, whole, value, events[-1].origin if events else "", None)
+            origin = events[-1].origin if events else ""
+            copy(recorder.now(), memory, whole, value, origin, None)
         return not left
     for event in events:
         view, moved = event.view, whole.offset - value.view.offset
@@ -36,7 +37,7 @@ def repeat(recorder: Recorder, value: Ref, memory: Memory, draws_anew: bool = Fa
         time = event.time + 1
         if isinstance(event.recipe, Operation):
             source = Ref(value.memory, time, event.view, value.dtype)
-            _copy(time, memory, view, source, event.origin, event)
+            copy(time, memory, view, source, event.origin, event)
         else:
             repeated = Event(time, event.recipe, view, event.key, event.origin, event)
             memory.events.append(repeated)
@@ -60,15 +61,9 @@ def _named(recorder: Recorder, value: Ref, memory: Memory, draws_anew: bool) -> 
 
 
 def copy(
-    recorder: Recorder, memory: Memory, view: View, value: Ref, origin: str, event: Event | None
-) -> None:
-    """Record that a value is copied to a view."""
-    _copy(recorder.now(), memory, view, value, origin, event)
-
-
-def _copy(
     time: int, memory: Memory, view: View, value: Ref, origin: str, event: Event | None
 ) -> None:
+    """Record that a value was copied to a view."""
     place = Ref(memory, time, view, memory.dtype)
     operation = Operation(torch.ops.aten.copy_.default, (place, value), {}, [None], [place])
     memory.events.append(Event(time, operation, view, None, origin, event))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+
+from tritoninit.evaluate import flat
 
 
 class Schema(NamedTuple):
@@ -62,12 +63,3 @@ def schema_of(func: Any) -> Schema:
         bool(aliased) and all(aliased),
         any(aliased),
     )
-
-
-def flat(value: Any) -> Iterator[Tensor]:
-    """The tensors in an argument or a result."""
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from flat(item)

@@ -104,6 +104,12 @@ def _are_same(held: dict[str, Any], before: dict[str, Any]) -> bool:
     )
 
 
+def _shadow_of(target: Target) -> Tensor:
+    shadow = make_shadow(target.tensor, target.working)
+    shadow.__dict__.pop(FLAG, None)
+    return shadow
+
+
 class Shadows:
     """The shadows of a model while its init code runs."""
 
@@ -156,15 +162,11 @@ class Shadows:
 
     def _cover(self, target: Target) -> None:
         """Put a shadow in all places of a target."""
-        target.shadow = shadow = make_shadow(target.tensor, target.working)
-        shadow.__dict__.pop(FLAG, None)
-        table, apart = TABLES[target.kind], self.apart
+        target.shadow = _shadow_of(target)
         for module, key in target.slots:
-            if apart and (id(module), key) in apart:
-                shadow = make_shadow(target.tensor, target.working)
-                shadow.__dict__.pop(FLAG, None)
-            module.__dict__[table][key] = shadow
-            shadow = target.shadow
+            apart = (id(module), key) in self.apart
+            shadow = _shadow_of(target) if apart else target.shadow
+            module.__dict__[TABLES[target.kind]][key] = shadow
 
     def held(self) -> Iterator[tuple[Target, Tensor]]:
         """The targets with shadows, and the tensor that their module now holds."""

@@ -13,7 +13,7 @@ from torch.nn.parameter import is_lazy
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from tritoninit.dtensor import is_dtensor, local_of, sharding_of
-from tritoninit.layout import PLAIN_TYPES
+from tritoninit.layout import PLAIN_TYPES, is_fake
 from tritoninit.memory import adopt
 from tritoninit.names import canonical_name
 from tritoninit.plan import View
@@ -213,7 +213,7 @@ def _check_supported(target: Target) -> None:
             f"{target.name} of {target.owner} is lazy and has no shape yet; run the model once,"
             " or give the module its sizes, before its values are planned"
         )
-    if _is_fake(target.tensor):
+    if is_fake(target.tensor):
         raise RecordError(
             f"{target.name} of {target.owner} is a FakeTensor, which has no values and cannot be"
             " given any; build the model on meta, outside of the FakeTensorMode"
@@ -227,12 +227,6 @@ def _check_supported(target: Target) -> None:
 
     if target.tensor.is_meta and is_dtensor(target.tensor):
         sharding_of(target.tensor)
-
-
-def _is_fake(tensor: Tensor) -> bool:
-    from torch._subclasses.fake_tensor import FakeTensor
-
-    return isinstance(tensor, FakeTensor)
 
 
 def _check_names_differ(targets: list[Target]) -> None:
